@@ -1,0 +1,1 @@
+//! Arguments in, messages out. The only room that talks to a person.

@@ -1,0 +1,1 @@
+//! Brings bytes with a known digest from mirrors.

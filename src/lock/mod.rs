@@ -1,0 +1,1 @@
+//! What the world was: lockfile.toml, every outside input by digest.

@@ -1,0 +1,3 @@
+//! The `vsbuild` program.
+
+fn main() {}

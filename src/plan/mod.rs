@@ -1,0 +1,1 @@
+//! Recipe plus lock become a graph of derivations, each with its key.

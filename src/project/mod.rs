@@ -1,0 +1,1 @@
+//! The user's folder: finds it, reads it, turns its files into values.

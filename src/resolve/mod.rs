@@ -1,0 +1,1 @@
+//! Asks the outside world and writes a new lock.

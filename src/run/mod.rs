@@ -1,0 +1,1 @@
+//! Boots an image in QEMU and keeps the record of the run.

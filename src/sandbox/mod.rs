@@ -1,0 +1,1 @@
+//! Runs one command, shut off from host and network.
