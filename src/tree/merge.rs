@@ -81,7 +81,9 @@ impl Tree {
     /// The same tree with everything below `from` moved below `to`, and a link to `to` left at `from`.
     ///
     /// This is Debian's merged /usr: packages still ship `/bin/x`, systems have `/bin -> usr/bin`. What was moved may
-    /// meet what is already there; then both must agree as in [`merge`]. `target` is the text of the link.
+    /// meet what is already there; then both must agree as in [`merge`], and the time of what was there stays.
+    /// `target` is the text of the link; a tree that has this link already, or nothing at `from`, stays as it is.
+    /// The targets of symbolic links are not changed: absolute ones work through the new link.
     pub fn fold(
         &self,
         from: &GuestPath,
@@ -89,48 +91,189 @@ impl Tree {
         target: &[u8],
         name: &str,
     ) -> Result<Draft, Vec<Conflict>> {
-        let mut draft = self.to_draft();
-        let moves: Vec<(&GuestPath, &Node)> = self
-            .iter()
-            .filter(|(path, node)| path.is_within(from) && !is_link(node, target))
-            .collect();
-        let Some(directory) = self.get(from).filter(|node| !is_link(node, target)) else {
-            return Ok(draft);
+        let conflict = |path: &GuestPath, what| Conflict {
+            path: path.clone(),
+            first: name.to_owned(),
+            second: name.to_owned(),
+            what,
+        };
+        let meta = match self.get(from) {
+            None => return Ok(self.to_draft()),
+            Some(Node::Inode(Inode { kind: Kind::Symlink(old), .. })) if **old == *target => {
+                return Ok(self.to_draft());
+            }
+            Some(Node::Inode(Inode { kind: Kind::Directory, meta })) => meta,
+            Some(_) => return Err(vec![conflict(from, "kind of file")]),
         };
         let moved = |path: &GuestPath| match path.below(from) {
-            Some(rest) => to.concat(&rest).unwrap_or_else(|_| path.clone()),
-            None => path.clone(),
+            Some(rest) => to.concat(&rest),
+            None => Ok(path.clone()),
         };
+        let (moving, staying): (Vec<_>, Vec<_>) =
+            self.iter().partition(|(path, _)| path.is_within(from));
+        let mut draft = Draft::default();
         let mut conflicts = Vec::new();
-        let meta = match directory {
-            Node::Inode(inode) => Meta { xattrs: BTreeMap::new(), ..inode.meta.clone() },
-            Node::HardLink(_) => return Ok(draft),
-        };
-        draft.remove(from);
-        draft.ensure_parents(to, &meta);
-        for (path, node) in moves {
-            let node = match node {
-                Node::HardLink(owner) => Node::HardLink(moved(owner)),
-                Node::Inode(inode) => Node::Inode(inode.clone()),
-            };
+        for (path, node) in staying.into_iter().chain(moving) {
             let place = moved(path);
-            match draft.get(&place).and_then(|old| disagreement(old, &node)) {
-                None if draft.get(&place).is_some() => (),
+            let node = match node {
+                Node::HardLink(owner) => moved(owner).map(Node::HardLink),
+                Node::Inode(inode) => Ok(Node::Inode(inode.clone())),
+            };
+            let (Ok(place), Ok(node)) = (place, node) else {
+                conflicts.push(conflict(path, "the length of the path that Linux allows"));
+                continue;
+            };
+            match draft.get(&place).map(|old| disagreement(old, &node)) {
                 None => draft.insert(place, node),
-                Some(what) => conflicts.push(Conflict {
-                    path: place,
-                    first: name.to_owned(),
-                    second: name.to_owned(),
-                    what,
-                }),
+                Some(None) => (),
+                Some(Some(what)) => conflicts.push(conflict(&place, what)),
             }
         }
-        let link = Inode { meta: Meta { mode: 0o777, ..meta }, kind: Kind::Symlink(target.into()) };
+        let directory = Meta { xattrs: BTreeMap::new(), ..meta.clone() };
+        draft.ensure_parents(to, &directory);
+        let link =
+            Inode { meta: Meta { mode: 0o777, ..directory }, kind: Kind::Symlink(target.into()) };
         draft.insert(from.clone(), Node::Inode(link));
         if conflicts.is_empty() { Ok(draft) } else { Err(conflicts) }
     }
 }
 
-fn is_link(node: &Node, to: &[u8]) -> bool {
-    matches!(node, Node::Inode(Inode { kind: Kind::Symlink(target), .. }) if **target == *to)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Content, Time};
+
+    fn path(text: &str) -> GuestPath {
+        GuestPath::new(text).expect("a path")
+    }
+
+    fn meta(mode: u16) -> Meta {
+        Meta::root_owned(mode, Time::default())
+    }
+
+    fn directory(mode: u16) -> Node {
+        Node::Inode(Inode { meta: meta(mode), kind: Kind::Directory })
+    }
+
+    fn file(text: &str) -> Node {
+        Node::Inode(Inode { meta: meta(0o755), kind: Kind::File(Content::of(text.as_bytes())) })
+    }
+
+    fn link(target: &str) -> Node {
+        Node::Inode(Inode { meta: meta(0o777), kind: Kind::Symlink(target.as_bytes().into()) })
+    }
+
+    fn tree(nodes: &[(&str, Node)]) -> Tree {
+        let mut draft = Draft::with_root(meta(0o755));
+        for (text, node) in nodes {
+            draft.ensure_parents(&path(text), &meta(0o755));
+            draft.insert(path(text), node.clone());
+        }
+        draft.finish().expect("a tree")
+    }
+
+    fn fold(tree: &Tree) -> Result<Tree, Vec<String>> {
+        let folded = tree.fold(&path("lib"), &path("usr/lib"), b"usr/lib", "it");
+        let told = |conflicts: Vec<Conflict>| conflicts.iter().map(ToString::to_string).collect();
+        folded.map_err(told).map(|draft| draft.finish().expect("a tree"))
+    }
+
+    #[test]
+    fn a_folded_directory_joins_the_other_and_leaves_a_link() {
+        let split = tree(&[
+            ("etc", directory(0o755)),
+            ("lib/a/libx.so", link("libx.so.1")),
+            ("lib/a/libx.so.1", file("x")),
+            ("lib/same", file("same")),
+            ("usr/lib/a/liby.so.1", file("y")),
+            ("usr/lib/same", file("same")),
+        ]);
+        let merged = tree(&[
+            ("etc", directory(0o755)),
+            ("lib", link("usr/lib")),
+            ("usr/lib/a/libx.so", link("libx.so.1")),
+            ("usr/lib/a/libx.so.1", file("x")),
+            ("usr/lib/a/liby.so.1", file("y")),
+            ("usr/lib/same", file("same")),
+        ]);
+        assert_eq!(fold(&split), Ok(merged.clone()));
+        assert_eq!(fold(&merged), Ok(merged), "what is folded stays");
+        let without = tree(&[("bin/x", file("x"))]);
+        assert_eq!(fold(&without), Ok(without));
+    }
+
+    #[test]
+    fn a_folded_directory_needs_no_other() {
+        let split = tree(&[("lib/x", file("x"))]);
+        let merged = tree(&[("lib", link("usr/lib")), ("usr/lib/x", file("x"))]);
+        assert_eq!(fold(&split), Ok(merged));
+    }
+
+    #[test]
+    fn hard_links_hold_across_the_fold() {
+        let hard = |target| Node::HardLink(path(target));
+        let split = tree(&[
+            ("bin/a", file("a")),
+            ("bin/b", hard("lib/b")),
+            ("lib/a", hard("bin/a")),
+            ("lib/b", file("b")),
+            ("lib/c", hard("lib/b")),
+            ("usr/z", hard("lib/b")),
+        ]);
+        let merged = tree(&[
+            ("bin/a", file("a")),
+            ("bin/b", file("b")),
+            ("lib", link("usr/lib")),
+            ("usr/lib/a", hard("bin/a")),
+            ("usr/lib/b", hard("bin/b")),
+            ("usr/lib/c", hard("bin/b")),
+            ("usr/z", hard("bin/b")),
+        ]);
+        assert_eq!(fold(&split), Ok(merged));
+    }
+
+    #[test]
+    fn a_link_inside_that_only_looks_like_the_fold_is_moved() {
+        let split = tree(&[("lib/x", link("usr/lib"))]);
+        let merged = tree(&[("lib", link("usr/lib")), ("usr/lib/x", link("usr/lib"))]);
+        assert_eq!(fold(&split), Ok(merged));
+    }
+
+    #[test]
+    fn what_cannot_be_folded_is_told() {
+        for (nodes, told) in [
+            (
+                vec![("lib/x", file("1")), ("usr/lib/x", file("2"))],
+                "/usr/lib/x: `it` and `it` differ in content",
+            ),
+            (
+                vec![("lib/x/y", file("1")), ("usr/lib/x", file("2"))],
+                "/usr/lib/x: `it` and `it` differ in kind of file",
+            ),
+            (
+                vec![("lib/x", directory(0o700)), ("usr/lib/x", directory(0o755))],
+                "/usr/lib/x: `it` and `it` differ in mode",
+            ),
+            (
+                vec![("lib/x", file("1")), ("usr/lib", link("lib64"))],
+                "/usr/lib: `it` and `it` differ in kind of file",
+            ),
+            (vec![("lib", link("/usr/lib"))], "/lib: `it` and `it` differ in kind of file"),
+            (vec![("lib", file("x"))], "/lib: `it` and `it` differ in kind of file"),
+        ] {
+            assert_eq!(fold(&tree(&nodes)), Err(vec![told.to_owned()]));
+        }
+    }
+
+    #[test]
+    fn layers_agree_or_are_told_apart() {
+        let one = tree(&[("a", file("1")), ("b", file("1")), ("d", directory(0o755))]);
+        let other = tree(&[("a", file("1")), ("b", file("2")), ("d", directory(0o700))]);
+        let layers = [Layer { name: "one", tree: &one }, Layer { name: "other", tree: &other }];
+        let conflicts = merge(&layers, &BTreeSet::new()).expect_err("conflicts");
+        let places: Vec<_> = conflicts.iter().map(|conflict| conflict.path.to_string()).collect();
+        assert_eq!(places, ["/b", "/d"]);
+        let merged = merge(&layers, &[path("b"), path("d")].into()).expect("declared");
+        assert_eq!(merged.finish(), Ok(other));
+    }
 }

@@ -48,6 +48,14 @@ impl Tree {
         }
     }
 
+    /// The content of the regular file at `path`, through a hard link if there is one.
+    pub fn content(&self, path: &GuestPath) -> Option<&Content> {
+        match self.inode(path)? {
+            Inode { kind: Kind::File(content), .. } => Some(content),
+            Inode { .. } => None,
+        }
+    }
+
     /// How many paths there are, the root included.
     pub fn len(&self) -> usize {
         self.nodes.len()
