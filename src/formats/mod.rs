@@ -1,1 +1,6 @@
 //! Readers and writers of foreign bytes: ar, tar, deb, ext4, MBR and GPT.
+
+pub mod ar;
+pub mod compress;
+pub mod deb;
+pub mod tar;
