@@ -3,4 +3,9 @@
 pub mod ar;
 pub mod compress;
 pub mod deb;
+pub mod disk;
+pub mod ext4;
+pub mod gpt;
+pub mod image;
+pub mod mbr;
 pub mod tar;
