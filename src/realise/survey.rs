@@ -1,0 +1,78 @@
+//! What is there already, and what must be made.
+
+use std::collections::BTreeSet;
+
+use super::Error;
+use crate::{
+    digest::Digest,
+    plan::{Derivation, Input, Plan, StepId},
+    store::Store,
+};
+
+/// The state of a plan: which outputs are known, and which steps are to be made so that the goals are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Survey {
+    /// By step: the digest of its output, as far as it is known.
+    pub(super) outputs: Vec<Option<Digest>>,
+    /// The steps to be made.
+    pub(super) missing: BTreeSet<StepId>,
+}
+
+/// Looks at everything that `goals` need, without changing anything.
+pub(super) fn survey(plan: &Plan, goals: &[StepId], store: &Store) -> Result<Survey, Error> {
+    let closure = plan.closure(goals.iter().copied());
+    let mut outputs: Vec<Option<Digest>> = vec![None; plan.steps.len()];
+    for &id in &closure {
+        outputs[id.index()] = known(plan, id, &outputs, store)?;
+    }
+    let mut missing = BTreeSet::new();
+    let mut wanted: Vec<StepId> = goals.to_vec();
+    while let Some(id) = wanted.pop() {
+        let there = match outputs[id.index()] {
+            Some(digest) => present(plan, id, &digest, store),
+            None => false,
+        };
+        if !there && missing.insert(id) {
+            wanted.extend(plan.step(id).needs());
+        }
+    }
+    Ok(Survey { outputs, missing })
+}
+
+/// The output of a step whose inputs' outputs are known and that was made before.
+fn known(
+    plan: &Plan,
+    id: StepId,
+    outputs: &[Option<Digest>],
+    store: &Store,
+) -> Result<Option<Digest>, Error> {
+    let step = plan.step(id);
+    if let Derivation::Fetch(fetch) = &step.derivation {
+        return Ok(Some(fetch.sha256));
+    }
+    let Some(derivation) = resolve(&step.derivation, outputs) else { return Ok(None) };
+    let made = store.realisation(derivation.key().digest())?;
+    Ok(made.map(|made| made.output))
+}
+
+fn present(plan: &Plan, id: StepId, output: &Digest, store: &Store) -> bool {
+    match plan.step(id).derivation {
+        Derivation::Fetch(_) => store.has_blob(output),
+        Derivation::Unpack(_)
+        | Derivation::Packages(_)
+        | Derivation::Run(_)
+        | Derivation::Rootfs(_)
+        | Derivation::Disk(_) => store.has_tree(output),
+    }
+}
+
+/// A derivation with its inputs named by content, once these are known.
+pub(super) fn resolve(
+    derivation: &Derivation<Input>,
+    outputs: &[Option<Digest>],
+) -> Option<Derivation<Digest>> {
+    derivation.try_map(|input| match input {
+        Input::Step(step) => outputs[step.index()],
+        Input::Source(digest) => Some(*digest),
+    })
+}
