@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use vsbuild::sandbox;
+use vsbuild::{cli, sandbox};
 
 fn main() -> ExitCode {
     if sandbox::is_child() {
         return sandbox::child_main();
     }
-    ExitCode::SUCCESS
+    cli::main()
 }

@@ -1,1 +1,58 @@
 //! Arguments in, messages out. The only room that talks to a person.
+
+mod args;
+mod commands;
+mod config;
+mod context;
+mod explain;
+mod graph;
+mod manifest;
+mod printer;
+mod problem;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use context::Context;
+use problem::Problem;
+
+/// The whole program: reads the arguments, does what they say, and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.global.json;
+    run(cli).unwrap_or_else(|problem| problem.report(json))
+}
+
+fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
+    let context = Context::new(global)?;
+    match command {
+        Command::Image(args) => commands::image::run(&context, &args),
+        Command::Build(args) => commands::build::run(&context, &args),
+        Command::Run(args) => commands::run::run(&context, &args),
+        Command::Verify(args) => commands::verify::run(&context, &args),
+        Command::Lock(args) => commands::lock::run(&context, &args),
+        Command::Recipes => commands::recipes::run(&context),
+        Command::Init(args) => commands::init::run(&context, &args),
+        Command::Show(args) => commands::explain::show(&context, &args),
+        Command::Graph(args) => commands::explain::graph(&context, &args),
+        Command::Log(args) => commands::explain::log(&context, &args),
+        Command::Why(args) => commands::explain::why(&context, &args),
+        Command::Shell(args) => commands::shell::run(&context, &args),
+        Command::Store(command) => commands::store::run(&context, &command),
+        Command::Completions(args) => commands::about::completions(&args),
+        Command::Man(args) => commands::about::man(&args),
+    }
+}
+
+/// Writes a result. A reader that has gone away is no failure of ours.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes a result as JSON.
+fn print_json(value: &impl serde::Serialize) {
+    let text = serde_json::to_string_pretty(value).expect("results are plain data");
+    print(&text);
+}

@@ -1,0 +1,121 @@
+//! `image`: the main job.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use serde_json::json;
+
+use crate::{
+    cli::{
+        args::Image,
+        context::{Context, Planned},
+        manifest, print, print_json, printer,
+        problem::{Failure, Problem},
+    },
+    plan::{ImagePlan, Plan},
+    realise::{self, ImageFile},
+    recipe::Name,
+    store::{Root, Store},
+};
+
+/// An image that is where it should be.
+pub(in crate::cli) struct Made {
+    pub(in crate::cli) name: Name,
+    /// The directory with its files.
+    pub(in crate::cli) dir: PathBuf,
+    /// All files, manifest included.
+    pub(in crate::cli) files: Vec<ImageFile>,
+    /// The kernel's command line.
+    pub(in crate::cli) cmdline: String,
+    /// Whether all of it was there before.
+    pub(in crate::cli) unchanged: bool,
+}
+
+pub(in crate::cli) fn run(context: &Context, args: &Image) -> Result<ExitCode, Problem> {
+    let made = make(context, &args.name, args.out.as_deref(), args.keep_failed)?;
+    let path = |file: &ImageFile| made.dir.join(&file.name);
+    if context.global.json {
+        let files = made
+            .files
+            .iter()
+            .map(|file| json!({ "path": path(file), "size": file.size, "sha256": file.sha256 }));
+        print_json(&json!({
+            "image": made.name,
+            "unchanged": made.unchanged,
+            "cmdline": made.cmdline,
+            "files": files.collect::<Vec<_>>(),
+        }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for file in &made.files {
+        print(&format!(
+            "{}  {:>11}  {}",
+            file.sha256,
+            printer::size(file.size),
+            path(file).display()
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes an image, or finds that it is made, in `out`/NAME.
+pub(in crate::cli) fn make(
+    context: &Context,
+    name: &str,
+    out: Option<&Path>,
+    keep_failed: bool,
+) -> Result<Made, Problem> {
+    let store = context.store()?;
+    let (project, _) = context.project()?;
+    let Planned { plan, name } = context.plan(name, &store)?;
+    let Some(image) = plan.images.get(&name) else {
+        return Err(Problem::new(Failure::Input, format!("`{name}` is no image"))
+            .help(format!("to build it all the same: vsbuild build {name}")));
+    };
+    let dir = out.map_or_else(|| project.root.join("out"), Path::to_owned).join(name.as_str());
+    let fetcher = context.fetcher()?;
+    let world = context.world(&store, &fetcher, keep_failed);
+    let goals = [image.kernel, image.rootfs];
+    let realised = realise::realise(&plan, &goals, &world, &context.printer)
+        .map_err(|error| context.explain(error))?;
+    let there = realise::placed(&plan, image, &realised, &world, &dir)
+        .map_err(|error| context.explain(error))?;
+    let unchanged = there.is_some() && realised.made == 0;
+    let placed = match there {
+        Some(placed) => placed,
+        None => realise::place(&plan, name.as_str(), image, &realised, &world, &dir)
+            .map_err(|error| context.explain(error))?,
+    };
+    let mut files = placed.files.clone();
+    files.push(manifest::write(&name, &plan, image, &realised, &placed, &dir)?);
+    keep(context, &store, &name, &dir, &plan, image, &realised)?;
+    let cmdline = image.cmdline.clone();
+    Ok(Made { name, dir, files, cmdline, unchanged })
+}
+
+/// Sets the root that keeps what the image is made of.
+fn keep(
+    context: &Context,
+    store: &Store,
+    name: &Name,
+    dir: &Path,
+    plan: &Plan,
+    image: &ImagePlan,
+    realised: &realise::Realised,
+) -> Result<(), Problem> {
+    let keys = plan
+        .closure([image.kernel, image.disk])
+        .into_iter()
+        .filter_map(|id| realised.derivation(plan, id))
+        .map(|derivation| *derivation.key().digest());
+    let trees = [image.kernel, image.rootfs].into_iter().filter_map(|id| realised.output(id));
+    let root = Root {
+        keys: keys.collect(),
+        trees: trees.collect(),
+        place: Some(dir.to_owned()),
+        reason: "vsbuild image".to_owned(),
+    };
+    store.set_root(name.as_str(), &root).map_err(|error| context.explain(error.into()))
+}

@@ -1,0 +1,14 @@
+//! One file a command, or a few that belong together.
+
+pub(super) mod about;
+pub(super) mod build;
+pub(super) mod explain;
+pub(super) mod image;
+pub(super) mod init;
+pub(super) mod lock;
+mod rebuild;
+pub(super) mod recipes;
+pub(super) mod run;
+pub(super) mod shell;
+pub(super) mod store;
+pub(super) mod verify;

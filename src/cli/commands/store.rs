@@ -1,0 +1,149 @@
+//! `store`: looks after what is kept.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::{
+    cli::{
+        args::Store as Args,
+        context::Context,
+        print, print_json, printer,
+        problem::{Failure, Problem},
+    },
+    digest::Digest,
+    store::{Error, Kind, Store, Verified},
+};
+
+pub(in crate::cli) fn run(context: &Context, args: &Args) -> Result<ExitCode, Problem> {
+    let store = context.store()?;
+    let failed = |error: Error| context.explain(error.into());
+    match args {
+        Args::Ls => list(context, &store).map_err(failed),
+        Args::Path { digest } => path(&store, &parse(digest)?),
+        Args::Verify => verify(context, &store),
+        Args::Gc { dry_run } => collect(context, &store, *dry_run).map_err(failed),
+        Args::Roots { remove: Some(name) } => remove(context, &store, name),
+        Args::Roots { remove: None } => roots(context, &store).map_err(failed),
+        Args::Why { digest } => why(context, &store, &parse(digest)?),
+    }
+}
+
+fn parse(digest: &str) -> Result<Digest, Problem> {
+    digest.parse().map_err(|error: crate::digest::NotADigest| Problem::new(Failure::Input, error))
+}
+
+fn list(context: &Context, store: &Store) -> Result<ExitCode, Error> {
+    let objects = store.objects()?;
+    if context.global.json {
+        let list = objects.iter().map(|object| {
+            json!({ "kind": object.kind.room(), "digest": object.digest, "size": object.size })
+        });
+        print_json(&list.collect::<Vec<_>>());
+        return Ok(ExitCode::SUCCESS);
+    }
+    for kind in Kind::ALL {
+        let of_kind = objects.iter().filter(|object| object.kind == kind);
+        let size: u64 = of_kind.clone().map(|object| object.size).sum();
+        print(&format!("{:13} {:>8}  {:>11}", kind.room(), of_kind.count(), printer::size(size)));
+    }
+    context.note(&format!("in {}; --json lists every object", store.dir().display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn path(store: &Store, digest: &Digest) -> Result<ExitCode, Problem> {
+    let found = if store.has_blob(digest) {
+        store.blob_path(digest)
+    } else if store.has_tree(digest) {
+        store.tree_path(digest)
+    } else {
+        return Err(Problem::new(Failure::Other, format!("{digest} is not in the store")));
+    };
+    print(&found.display().to_string());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(context: &Context, store: &Store) -> Result<ExitCode, Problem> {
+    let verified = store.verify(&|_| ()).map_err(|error| context.explain(error.into()))?;
+    let Verified { objects, bytes, damaged } = &verified;
+    if context.global.json {
+        let list = damaged.iter().map(|damage| {
+            json!({
+                "kind": damage.object.kind.room(),
+                "digest": damage.object.digest,
+                "what": damage.what,
+                "quarantine": damage.quarantine,
+            })
+        });
+        print_json(&json!({
+            "objects": objects,
+            "bytes": bytes,
+            "damaged": list.collect::<Vec<_>>(),
+        }));
+    } else {
+        let count = printer::count(*objects, "object");
+        print(&format!("{count}, {}: {} damaged", printer::size(*bytes), damaged.len()));
+        for damage in damaged {
+            print(&format!(
+                "  {} {}: {}",
+                damage.object.kind.room(),
+                damage.object.digest,
+                damage.what
+            ));
+        }
+    }
+    if damaged.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    context.note("What was damaged is put aside; the next build makes it again.");
+    Ok(ExitCode::from(Failure::Mismatch as u8))
+}
+
+fn collect(context: &Context, store: &Store, dry_run: bool) -> Result<ExitCode, Error> {
+    let sweep = if dry_run { store.plan_sweep()? } else { store.sweep()? };
+    let (count, size) = (sweep.objects.len(), sweep.size());
+    if context.global.json {
+        print_json(
+            &json!({ "removed": !dry_run, "objects": count, "bytes": size, "kept": sweep.kept }),
+        );
+    } else {
+        let verb = if dry_run { "would remove" } else { "removed" };
+        let count = printer::count(count, "object");
+        print(&format!("{verb} {count}, {}; {} kept", printer::size(size), sweep.kept));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn roots(context: &Context, store: &Store) -> Result<ExitCode, Error> {
+    let roots = store.roots()?;
+    if context.global.json {
+        print_json(&roots);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (name, root) in roots {
+        let place = root.place.map(|place| format!("  {}", place.display())).unwrap_or_default();
+        print(&format!("{name}  ({}){place}", root.reason));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remove(context: &Context, store: &Store, name: &str) -> Result<ExitCode, Problem> {
+    match store.remove_root(name).map_err(|error| context.explain(error.into()))? {
+        true => Ok(ExitCode::SUCCESS),
+        false => Err(Problem::new(Failure::Input, format!("there is no root `{name}`"))
+            .help("vsbuild store roots lists them")),
+    }
+}
+
+fn why(context: &Context, store: &Store, digest: &Digest) -> Result<ExitCode, Problem> {
+    let ways = store.why(digest).map_err(|error| context.explain(error.into()))?;
+    if ways.is_empty() {
+        return Err(Problem::new(Failure::Other, format!("no root keeps {digest}"))
+            .help("the next `vsbuild store gc` removes it, if it is in the store"));
+    }
+    for (root, tree, path) in ways {
+        let path = path.map(|path| format!(" at {path}")).unwrap_or_default();
+        print(&format!("{root} keeps it: tree {tree}{path}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}

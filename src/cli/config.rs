@@ -1,0 +1,40 @@
+//! The user's configuration: `config.toml`.
+
+use std::{collections::BTreeMap, path::Path};
+
+use fs_err as fs;
+use serde::Deserialize;
+
+use super::problem::{Failure, Problem};
+
+/// What may stand in the configuration file. All of it is optional.
+///
+/// ```toml
+/// [mirrors]                       # archive = servers that hold it, tried in this order
+/// debian = ["http://mirror.example/debian"]
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Config {
+    /// Servers by archive.
+    pub(super) mirrors: BTreeMap<String, Vec<String>>,
+}
+
+impl Config {
+    /// Reads the file; if it is not there and `required` is not set, there is no configuration.
+    pub(super) fn read(path: &Path, required: bool) -> Result<Self, Problem> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if !required && error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(error) => return Err(Problem::from_error(Failure::Input, &error)),
+        };
+        toml::from_str(&text).map_err(|error| {
+            Problem::new(
+                Failure::Input,
+                format!("{}: {}", path.display(), error.to_string().trim()),
+            )
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! What a failed build means for a person.
+
+use super::problem::{Failure, Problem};
+use crate::{
+    realise::{BuildError, Error, Failed, LayError, Status},
+    store,
+};
+
+/// What helps when the store has lost something.
+const DAMAGED: &str =
+    "vsbuild store verify puts aside what is damaged; the next build makes it again";
+/// The signal that nothing can refuse.
+const SIGKILL: i32 = 9;
+
+/// The problem behind an error of making things.
+pub(super) fn build(error: Error) -> Problem {
+    match &error {
+        Error::Fetch { source, .. } => {
+            let help = source.hint();
+            help.into_iter().fold(Problem::from_error(Failure::Fetch, &error), Problem::help)
+        }
+        Error::Build { name, source: BuildError::Failed(failed) } => script(name, failed),
+        Error::Build { name, source: BuildError::NoOutput } => {
+            Problem::new(Failure::Build, format!("the script of {name} left nothing in $out"))
+                .help("$out is a directory, empty at first: whatever is in it in the end is the output")
+                .help(format!("what the script printed: vsbuild log {name}"))
+        }
+        Error::Build { source: BuildError::Sandbox(_), .. } => {
+            Problem::from_error(Failure::Sandbox, &error)
+        }
+        Error::Differs { .. } => Problem::from_error(Failure::Mismatch, &error).help(
+            "the same inputs should give the same bytes: `vsbuild store verify` finds damage here; if there is none,\n\
+             the recipe's script lets something of this machine or moment into its output",
+        ),
+        Error::Build { source: BuildError::Conflicts(_), .. } => {
+            Problem::from_error(Failure::Build, &error).help(
+                "`replace` in a rootfs recipe names paths where the later layer is to win, `exclude` packages that are\n\
+                 not wanted",
+            )
+        }
+        Error::Lay(LayError::Read { .. }) => {
+            Problem::from_error(Failure::Mismatch, &error).help(DAMAGED)
+        }
+        Error::Build { .. }
+        | Error::Lay(LayError::Write(_))
+        | Error::Layout { .. }
+        | Error::Partition { .. }
+        | Error::NoKernel { .. } => Problem::from_error(Failure::Build, &error),
+        Error::Store(source) => store(source),
+        Error::Io(_) => Problem::from_error(Failure::Other, &error),
+    }
+}
+
+fn store(error: &store::Error) -> Problem {
+    match error {
+        store::Error::BadTree { .. }
+        | store::Error::WrongDigest { .. }
+        | store::Error::BadRecord { .. }
+        | store::Error::Absent(_) => Problem::from_error(Failure::Mismatch, error).help(DAMAGED),
+        store::Error::OtherFormat { .. } => Problem::from_error(Failure::Other, error)
+            .help("name another directory with --store DIR"),
+        store::Error::Io(_)
+        | store::Error::Foreign { .. }
+        | store::Error::BadName(_)
+        | store::Error::CannotMake { .. } => Problem::from_error(Failure::Other, error),
+    }
+}
+
+fn script(name: &str, failed: &Failed) -> Problem {
+    let Failed { status, network_attempts, tail, log, sandbox } = failed;
+    let how = match status {
+        Status::Exited(_) => format!("ended with {status}"),
+        Status::Killed(_) | Status::TimedOut => format!("was {status}"),
+    };
+    let mut message = format!("the script of {name} {how}");
+    if *network_attempts > 0 {
+        message += "\n       it tried to reach a network; there is none in the sandbox: what a build needs is named\n       \
+                    in its recipe as an input";
+    }
+    if !tail.is_empty() {
+        message += "\n       the last lines of its log:";
+        tail.iter().for_each(|line| message += &format!("\n         {line}"));
+    }
+    let mut problem =
+        Problem::new(Failure::Build, message).help(format!("the whole log: {}", log.display()));
+    if *status == Status::Killed(SIGKILL) {
+        problem = problem.help(
+            "the kernel does that when memory runs out: fewer jobs take less, as with --jobs 1",
+        );
+    }
+    match sandbox {
+        Some(dir) => {
+            problem.help(format!("to look around where it failed: vsbuild shell {}", dir.display()))
+        }
+        None => problem.help(format!(
+            "to look around where it fails: vsbuild build {name} --keep-failed, then vsbuild shell"
+        )),
+    }
+}

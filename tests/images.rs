@@ -1,0 +1,181 @@
+//! Images end to end, with a kernel that is only pretended: building, comparing, and what the store keeps for them.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
+mod common;
+
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
+
+use common::lab::Lab;
+use serde_json::Value;
+use vsbuild::digest::Digest;
+
+/// A lab with an image `tiny`.
+fn lab() -> Lab {
+    let mut lab = Lab::new();
+    lab.text_package("app", &[("usr/bin/app", "#!/bin/sh\n")]);
+    lab.set("root.packages", &["app"], &["app"]);
+    lab.env.write(
+        "recipes/root.toml",
+        "kind = \"rootfs\"\npackages = [\"app\"]\nlinks.\"/usr/sbin/init\" = \"/usr/bin/app\"\n",
+    );
+    lab.env.write("kernels/x.config", "CONFIG_X=y\n");
+    lab.env.write("kernels/source.txt", "int main;\n");
+    kernel(&lab, "cat $SCRIPT > $out/bzImage; echo ELF > $out/vmlinux\n");
+    lab.env.write(
+        "kernels/linux.toml",
+        "kind = \"kernel\"\nsource = { source = \"source.txt\" }\ntools = \"tools\"\nscript = \"build.sh\"\n\
+         fragments = [\"x.config\"]\n",
+    );
+    image(&lab, "free = \"1M\"");
+    lab
+}
+
+fn kernel(lab: &Lab, script: &str) {
+    lab.env.write("kernels/build.sh", script);
+}
+
+fn image(lab: &Lab, disk: &str) {
+    let recipe = format!(
+        "kind = \"image\"\nkernel = \"linux\"\nrootfs = \"root\"\ncmdline = \"console=ttyS0\"\n[disk]\n{disk}\n"
+    );
+    lab.env.write("recipes/tiny.toml", &recipe);
+}
+
+fn out(lab: &Lab, file: &str) -> PathBuf {
+    lab.env.project().join("out/tiny").join(file)
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn an_image_is_its_files_with_their_digests_and_a_manifest() {
+    let lab = lab();
+    let text = lab.run(&["image", "tiny"]).good();
+    for (line, name) in text.lines().zip(["disk.img", "vmlinux", "bzImage", "manifest.json"]) {
+        let bytes = fs::read(out(&lab, name)).unwrap();
+        assert!(line.starts_with(&Digest::of(&bytes).hex()), "{line}");
+        assert!(line.ends_with(out(&lab, name).to_str().unwrap()), "{line}");
+    }
+    let manifest = json(&fs::read_to_string(out(&lab, "manifest.json")).unwrap());
+    assert_eq!(manifest["cmdline"], "console=ttyS0 root=/dev/sda rw");
+    assert_eq!(manifest["inputs"].as_array().unwrap().len(), 2);
+    assert!(!manifest.to_string().contains(lab.env.path().to_str().unwrap()));
+    let elsewhere = lab.env.path().join("elsewhere");
+    let made =
+        json(&lab.run(&["build", "tiny", "--json", "-o", elsewhere.to_str().unwrap()]).good());
+    assert_eq!(made["files"][0]["sha256"], manifest["files"]["disk.img"]["sha256"]);
+    let other = self::lab();
+    assert_eq!(
+        json(&other.run(&["image", "tiny", "--json"]).good())["files"][3]["sha256"],
+        made["files"][3]["sha256"],
+        "in another store and project the manifest is the same too"
+    );
+}
+
+#[test]
+fn an_image_that_is_there_is_left_alone_and_one_that_was_changed_is_made_again() {
+    let lab = lab();
+    let first = json(&lab.run(&["image", "tiny", "--json"]).good());
+    assert_eq!(first["unchanged"], false);
+    let inode = fs::metadata(out(&lab, "disk.img")).unwrap().ino();
+    let second = json(&lab.run(&["image", "tiny", "--json"]).good());
+    assert_eq!((&second["unchanged"], &second["files"]), (&true.into(), &first["files"]));
+    assert_eq!(fs::metadata(out(&lab, "disk.img")).unwrap().ino(), inode);
+    for file in ["disk.img", "vmlinux", "manifest.json"] {
+        fs::write(out(&lab, file), "scribbled over").unwrap();
+        let third = json(&lab.run(&["image", "tiny", "--json"]).good());
+        assert_eq!(third["files"], first["files"]);
+        let digest = Digest::of(fs::read(out(&lab, file)).unwrap()).hex();
+        let files = first["files"].as_array().unwrap();
+        assert!(files.iter().any(|file| file["sha256"] == digest.as_str()), "{file}");
+    }
+    fs::remove_dir_all(lab.env.project().join("out")).unwrap();
+    assert_eq!(json(&lab.run(&["image", "tiny", "--json"]).good())["files"], first["files"]);
+}
+
+#[test]
+fn what_an_image_is_made_of_survives_a_collection() {
+    let lab = lab();
+    let first = lab.run(&["image", "tiny"]).good();
+    lab.script("unwanted", "echo x > $out/x\n", "");
+    let unwanted = lab.build("unwanted").0;
+    let root = lab.build("root").0;
+    let roots = lab.run(&["store", "roots"]).good();
+    assert!(roots.starts_with("tiny  (vsbuild image)"), "{roots}");
+    assert!(lab.run(&["store", "why", &root]).good().contains("tiny keeps it"));
+    lab.run(&["store", "gc"]).good();
+    lab.run(&["store", "path", &unwanted]).bad(1);
+    assert_eq!(lab.build("root"), (root, 0), "nothing had to be made");
+    assert_eq!(lab.run(&["image", "tiny"]).good(), first);
+    lab.run(&["store", "roots", "--remove", "tiny"]).good();
+    let gone = lab.run(&["store", "gc"]).good();
+    assert!(gone.contains("; 0 kept"), "{gone}");
+}
+
+#[test]
+fn hashes_are_recorded_and_compared() {
+    let lab = lab();
+    let said = lab.run(&["verify", "tiny"]).bad(2);
+    assert!(said.contains("vsbuild lock --outputs tiny"), "{said}");
+    let said = lab.run(&["lock", "--outputs"]).bad(2);
+    assert!(said.contains("tiny"), "{said}");
+    lab.run(&["lock", "--outputs", "tiny"]).good();
+    assert!(lab.run(&["verify"]).good().contains("tiny: as the lockfile says"));
+    kernel(&lab, "cat $SCRIPT > $out/bzImage; echo other > $out/vmlinux\n");
+    let said = lab.run(&["verify"]).bad(4);
+    for word in ["tiny is not what the lockfile says", "vmlinux is", "vsbuild lock --outputs tiny"]
+    {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+#[test]
+fn a_second_build_from_the_inputs_finds_the_step_that_differs() {
+    let lab = lab();
+    let same = lab.run(&["verify", "tiny", "--rebuild"]).good();
+    assert!(same.contains("tiny: built twice, the same bytes"), "{same}");
+    kernel(&lab, "cat $SCRIPT > $out/bzImage; head -c 16 /dev/urandom > $out/vmlinux\n");
+    let said = lab.run(&["verify", "tiny", "--rebuild"]).bad(4);
+    assert!(said.contains("linux came out as") && said.contains("/vmlinux"), "{said}");
+    kernel(&lab, "cat $SCRIPT > $out/bzImage; echo $JOBS > $out/vmlinux\n");
+    let said = lab.run(&["verify", "tiny", "--rebuild"]).bad(4);
+    assert!(said.contains("/vmlinux"), "the number of jobs is no input: {said}");
+}
+
+#[test]
+fn a_kernel_or_disk_that_cannot_be_is_named() {
+    let lab = lab();
+    kernel(&lab, "echo x > $out/bzImage\n");
+    let said = lab.run(&["image", "tiny"]).bad(3);
+    assert!(said.contains("linux") && said.contains("vmlinux"), "{said}");
+    kernel(&lab, "echo no kernel for you; exit 4\n");
+    let said = lab.run(&["image", "tiny"]).bad(3);
+    assert!(said.contains("the script of linux ended with exit code 4"), "{said}");
+    assert!(lab.run(&["log", "linux"]).good().contains("no kernel for you"));
+    kernel(&lab, "echo x > $out/bzImage; echo y > $out/vmlinux\n");
+    image(&lab, "size = \"64K\"");
+    let said = lab.run(&["image", "tiny"]).bad(3);
+    assert!(said.contains("tiny") && said.contains("because: "), "{said}");
+    assert!(!out(&lab, "disk.img").exists());
+}
+
+#[test]
+fn content_that_is_gone_from_the_store_is_named_and_the_old_disk_stays() {
+    let lab = lab();
+    lab.run(&["image", "tiny"]).good();
+    let before = fs::read(out(&lab, "disk.img")).unwrap();
+    // A blob that is gone behind the store's back.
+    let tree = lab.tree("root");
+    let digest = tree.lines().find(|line| line.starts_with("f /usr/bin/app ")).unwrap();
+    let path = lab.run(&["store", "path", digest.rsplit(' ').next().unwrap()]).good();
+    fs::remove_file(path.trim()).unwrap();
+    image(&lab, "free = \"2M\"");
+    let said = lab.run(&["image", "tiny"]).bad(4);
+    assert!(said.contains("vsbuild store verify"), "{said}");
+    assert_eq!(fs::read(out(&lab, "disk.img")).unwrap(), before);
+    lab.run(&["store", "verify"]).bad(4);
+    lab.run(&["image", "tiny"]).good();
+}
