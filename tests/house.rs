@@ -57,6 +57,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("resolvo", &["resolve"]),
     ("pgp", &["resolve"]),
     ("gptman", &["formats"]),
+    ("oci_spec", &["formats", "recipe", "fetch"]),
+    ("docker_credential", &["fetch"]),
     ("clap", &["cli"]),
     ("miette", &["cli"]),
     ("indicatif", &["cli"]),

@@ -1,0 +1,1 @@
+//! containerd's state on disk, with images imported and unpacked, as a tree.
