@@ -15,7 +15,7 @@ use std::{
 
 use vsbuild::{
     digest::Digest,
-    fetch::{Error, Fetcher, Mirror, Mirrors, Options, Progress, Proxies, Want},
+    fetch::{Error, Fetcher, Mirror, Mirrors, Options, Progress, Proxies, Source, Want},
 };
 
 /// What a server does with one request. When there are no more orders, it answers as it should.
@@ -175,11 +175,16 @@ fn content() -> Vec<u8> {
     (0..100_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
 
+const PATH: &str = "pool/main/g/g++/g++_1~2.deb";
+
+fn in_archive(archive: &str, path: &str) -> Source {
+    Source::Archive { archive: archive.to_owned(), path: path.to_owned() }
+}
+
 fn want() -> Want {
     let content = content();
     Want {
-        archive: "debian".to_owned(),
-        path: "pool/main/g/g++/g++_1~2.deb".to_owned(),
+        source: in_archive("debian", PATH),
         size: content.len() as u64,
         sha256: Digest::of(content),
     }
@@ -405,7 +410,7 @@ fn a_server_that_is_not_there_is_named() {
 
 #[test]
 fn an_archive_without_a_mirror_says_how_to_name_one() {
-    let want = Want { archive: "debian-ports".to_owned(), ..want() };
+    let want = Want { source: in_archive("debian-ports", PATH), ..want() };
     let error = fetcher(&[]).fetch(&want, &place().partial, &|_| ()).unwrap_err();
     assert!(matches!(error, Error::NoMirror { .. }));
     let hint = error.hint().unwrap();
@@ -425,7 +430,7 @@ fn offline_asks_no_server_but_reads_directories() {
     assert!(matches!(error, Error::Offline { .. }), "{error}");
     assert_eq!(server.requests(), []);
     let copy = tempfile::tempdir().unwrap();
-    let file = copy.path().join("debian").join(want().path);
+    let file = copy.path().join("debian").join(PATH);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, content()).unwrap();
     mirrors
@@ -438,7 +443,7 @@ fn offline_asks_no_server_but_reads_directories() {
 #[test]
 fn a_path_cannot_leave_the_archive() {
     let server = Server::new(&content(), &[]);
-    let want = Want { path: "pool/../../x".to_owned(), ..want() };
+    let want = Want { source: in_archive("debian", "pool/../../x"), ..want() };
     let error = fetcher(&[&server]).fetch(&want, &place().partial, &|_| ()).unwrap_err();
     assert!(matches!(error, Error::BadPath { .. }));
     assert_eq!(server.requests(), []);
@@ -470,9 +475,9 @@ fn many_files_are_fetched_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let mut wants: Vec<(Want, PathBuf)> = (0..20)
         .map(|n| {
-            let path = format!("pool/{n}.deb");
+            let source = in_archive("debian", &format!("pool/{n}.deb"));
             let partial = directory.path().join(n.to_string());
-            (Want { path, ..want() }, partial)
+            (Want { source, ..want() }, partial)
         })
         .collect();
     wants[7].0.sha256 = Digest::of("something else");

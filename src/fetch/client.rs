@@ -1,4 +1,8 @@
-use std::error::Error as _;
+use std::{
+    collections::BTreeMap,
+    error::Error as _,
+    sync::{Mutex, PoisonError},
+};
 
 use reqwest::{
     NoProxy, Proxy as HttpProxy,
@@ -6,20 +10,78 @@ use reqwest::{
     redirect,
 };
 
-use super::{Options, Proxies};
+use super::{Options, Proxies, transfer::Failure};
 
-/// A pool of connections, shared by all threads.
-pub(super) fn client(options: &Options) -> Result<Client, String> {
+/// How often a server may send us elsewhere.
+const REDIRECTS: usize = 8;
+
+/// Pools of connections, shared by all threads. Each is made when it is first needed, since reading the host's
+/// certificates takes a while.
+#[derive(Debug)]
+pub(super) struct Clients {
+    options: Options,
+    made: Mutex<BTreeMap<Way, Result<Client, String>>>,
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Way {
+    pub(super) to: To,
+    pub(super) redirects: Redirects,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum To {
+    Archive,
+    Registry,
+    /// A server on this machine, which no proxy could reach.
+    Here,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Redirects {
+    /// Goes where a server sends it, but takes no credentials to another one.
+    Follow,
+    /// Stays where it was told to go: for requests whose bodies are not for everybody.
+    Stay,
+}
+
+impl Clients {
+    pub(super) fn new(options: Options) -> Self {
+        Self { options, made: Mutex::default() }
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(super) fn get(&self, way: Way) -> Result<Client, Failure> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = made.entry(way).or_insert_with(|| client(&self.options, way));
+        client.clone().map_err(Failure::Refused)
+    }
+}
+
+fn client(options: &Options, way: Way) -> Result<Client, String> {
     // Another part of the program may have chosen a provider already; then that one it is.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let proxies = match way.to {
+        To::Archive => &options.proxies,
+        To::Registry => &options.registry_proxies,
+        To::Here => &Proxies::NONE,
+    };
+    let policy = || match way.redirects {
+        Redirects::Follow => redirect::Policy::limited(REDIRECTS),
+        Redirects::Stay => redirect::Policy::none(),
+    };
     let builder = || {
         let builder = Client::builder()
             .user_agent(concat!("vsbuild/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(options.connect)
             // With the blocking client this bounds the wait for an answer and each wait for more of it, not the whole.
             .timeout(options.stall)
-            .redirect(redirect::Policy::limited(8));
-        through(builder, &options.proxies)
+            .redirect(policy());
+        through(builder, proxies)
     };
     builder()?.build().or_else(|error| {
         // A host without any certificates can still be served by http mirrors.

@@ -1,6 +1,6 @@
 use std::{fmt, io, path::PathBuf};
 
-use super::variable_of_archive;
+use super::{BadImage, ImageName, Piece, variable_of_archive};
 
 /// Why something was not fetched.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,71 @@ pub enum Error {
         /// The path.
         path: String,
     },
+    /// What is wanted from a registry has a name that cannot be one.
+    #[error(transparent)]
+    BadImage(#[from] BadImage),
+    /// It would have to come from a registry, and servers are not to be asked.
+    #[error("{piece} is not here, and vsbuild is offline")]
+    AwayFromRegistry {
+        /// What was wanted.
+        piece: Piece,
+    },
+    /// Every server of a registry answered, and none has it.
+    #[error("{piece} is not there: no server of the registry has it{tried}")]
+    NotInRegistry {
+        /// What was wanted.
+        piece: Piece,
+        /// What each server said.
+        tried: Tried,
+    },
+    /// The registry wants to know who we are, or knows it and does not like us.
+    #[error("access to {piece} was denied{tried}")]
+    Denied {
+        /// What was wanted, or was to be pushed.
+        piece: Piece,
+        /// What each server said.
+        tried: Tried,
+    },
+    /// A server has other bytes there, and no other one has the right ones.
+    #[error("{piece} is damaged in its registry{tried}")]
+    Damaged {
+        /// What was wanted.
+        piece: Piece,
+        /// What each server said.
+        tried: Tried,
+    },
+    /// No server of a registry delivered it.
+    #[error("{piece} could not be pulled{tried}")]
+    NotPulled {
+        /// What was wanted.
+        piece: Piece,
+        /// What each server said.
+        tried: Tried,
+    },
+    /// The registry did not take it.
+    #[error("{piece} could not be pushed{tried}")]
+    NotPushed {
+        /// What was to be pushed.
+        piece: Piece,
+        /// What the registry said.
+        tried: Tried,
+    },
+    /// What was to be pushed could not be read.
+    #[error("{piece} could not be pushed, as it cannot be read here")]
+    Unreadable {
+        /// What was to be pushed.
+        piece: Piece,
+        /// Why.
+        source: io::Error,
+    },
+    /// The manifest does not say clearly what it is.
+    #[error("the manifest of {image}: {why}")]
+    BadManifest {
+        /// The image.
+        image: ImageName,
+        /// What is wrong.
+        why: String,
+    },
     /// What arrived could not be written, or what was there not be read.
     #[error("{}: what arrived cannot be kept", .path.display())]
     Partial {
@@ -89,9 +154,45 @@ impl Error {
             Self::Failed { .. } => {
                 Some("run it again: what has arrived is kept; or add another mirror".to_owned())
             }
-            Self::BadPath { .. } | Self::Partial { .. } | Self::Client { .. } => None,
+            Self::AwayFromRegistry { .. } => Some("run again without --offline".to_owned()),
+            Self::NotInRegistry { piece, .. } => Some(format!(
+                "registries drop what no tag points to: push the image again; or move on to what the registry has now \
+                 with `vsbuild lock --update`; {}",
+                elsewhere(piece)
+            )),
+            Self::Denied { piece: Piece { image, .. }, .. } => Some(format!(
+                "log in with `docker login {0}` or `podman login {0}`, with an account that may do this; many \
+                 registries say the same of images that do not exist",
+                image.registry
+            )),
+            Self::Damaged { piece, .. } => {
+                Some(format!("nothing of it was kept; push the image again; {}", elsewhere(piece)))
+            }
+            Self::NotPulled { piece, .. } => {
+                Some(format!("run it again: what has arrived is kept; {}", elsewhere(piece)))
+            }
+            Self::NotPushed { piece, .. } => Some(format!(
+                "run it again: what has arrived there is not sent twice; if the registry is at another host than \
+                 `{0}`, write `server = \"https://HOST\"` under `[registries.\"{0}\"]` in the configuration file",
+                piece.image.registry
+            )),
+            Self::BadImage(_)
+            | Self::Unreadable { .. }
+            | Self::BadManifest { .. }
+            | Self::BadPath { .. }
+            | Self::Partial { .. }
+            | Self::Client { .. } => None,
         }
     }
+}
+
+/// How to say where else a registry's images are. The hosts that images name need not be those that serve them.
+fn elsewhere(piece: &Piece) -> String {
+    format!(
+        "or name a server that has it: `mirrors = [\"https://HOST\"]` (or `server = \"https://HOST\"`, if the registry \
+         itself is there) under `[registries.\"{}\"]` in the configuration file",
+        piece.image.registry
+    )
 }
 
 /// What each mirror said last, in the order in which they are asked.

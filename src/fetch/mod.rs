@@ -1,15 +1,19 @@
 //! Brings bytes with a known digest from mirrors.
 //!
-//! A [`Want`] names an archive, a path in it, a size and a digest; [`Mirrors`] say which servers hold that archive.
+//! A [`Want`] names an archive and a path in it, or a repository of a registry, and a size and a digest; [`Mirrors`] say
+//! which servers hold that archive, [`Registries`] where registries are and who we are to them.
 //! The place where bytes come from is never trusted: they count only when size and digest hold, so any server, proxy
 //! or copy on a disk will do.
 
 mod apt;
+mod busy;
 mod client;
 mod error;
 mod fetcher;
 mod landing;
 mod mirror;
+mod quest;
+mod registry;
 mod transfer;
 
 use std::{num::NonZeroUsize, time::Duration};
@@ -18,20 +22,43 @@ pub use apt::{Apt, Proxies};
 pub use error::{Error, Tried, Try};
 pub use fetcher::Fetcher;
 pub use mirror::{BadMirror, Mirror, Mirrors, archive_of_variable, variable_of_archive};
+pub use registry::{
+    BadImage, BadRegistry, CredentialFiles, ImageName, Manifest, Piece, Pushed, Reference,
+    Registries, Registry, What,
+};
 
 use crate::digest::Digest;
 
-/// A file in an archive.
+/// A file to be brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Want {
-    /// The archive's name, `debian`.
-    pub archive: String,
-    /// Where in the archive: relative, without `.` and `..`, not percent-encoded.
-    pub path: String,
+    /// Where it is.
+    pub source: Source,
     /// Length in bytes.
     pub size: u64,
     /// The digest of all bytes.
     pub sha256: Digest,
+}
+
+/// Where a file is, whichever server that is on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// In an archive.
+    Archive {
+        /// The archive's name, `debian`.
+        archive: String,
+        /// Where in the archive: relative, without `.` and `..`, not percent-encoded.
+        path: String,
+    },
+    /// In a registry, under its digest.
+    Registry {
+        /// The registry's host, with its port if that is not the usual one: `docker.io`, `localhost:5000`.
+        registry: String,
+        /// The repository in it: `team/name`.
+        repository: String,
+        /// Whether it is kept there as a blob or as a manifest.
+        what: What,
+    },
 }
 
 /// How hard to try.
@@ -49,8 +76,10 @@ pub struct Options {
     pub stall: Duration,
     /// How many files [`Fetcher::fetch_all`] fetches at a time.
     pub jobs: NonZeroUsize,
-    /// Through which proxies to go.
+    /// Through which proxies to go to mirrors of archives.
     pub proxies: Proxies,
+    /// Through which proxies to go to registries, but for those of this machine.
+    pub registry_proxies: Proxies,
 }
 
 impl Default for Options {
@@ -63,6 +92,7 @@ impl Default for Options {
             stall: Duration::from_secs(30),
             jobs: NonZeroUsize::MIN.saturating_add(7),
             proxies: Proxies::default(),
+            registry_proxies: Proxies::default(),
         }
     }
 }

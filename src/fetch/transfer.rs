@@ -1,22 +1,30 @@
-use std::io::{self, Read, Seek, SeekFrom};
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    path::PathBuf,
+    time::Duration,
+};
 
 use reqwest::{
     StatusCode,
-    blocking::{Client, Response},
+    blocking::{RequestBuilder, Response},
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, RANGE},
 };
 
-use super::{Mirror, client::describe, landing::Landing};
+use super::{busy, client::describe, landing::Landing};
 use crate::digest::Digest;
 
 /// Bytes are taken from a server in pieces of this size.
 const PIECE: usize = 64 << 10;
+/// A server that wants to be left alone for longer is given up.
+const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 
 /// What is known of the bytes beforehand.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Expected {
     /// All there is to know.
     Exactly { size: u64, sha256: Digest },
+    /// The digest, and that longer than this is absurd.
+    Named { limit: u64, sha256: Digest },
     /// Nothing, but that longer than this is absurd.
     AtMost(u64),
 }
@@ -25,59 +33,77 @@ impl Expected {
     pub(super) fn most(self) -> u64 {
         match self {
             Self::Exactly { size, .. } => size,
-            Self::AtMost(limit) => limit,
+            Self::Named { limit, .. } | Self::AtMost(limit) => limit,
         }
     }
 }
 
-/// Why a mirror did not deliver.
+/// A place that may have the bytes.
+pub(super) trait Origin {
+    /// The file with them, if the place is a directory of this machine.
+    fn file(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// Asks a server for all of them, or for the rest if `range` says which.
+    fn get(&self, range: Option<&str>) -> Result<Response, Failure>;
+
+    /// Whether what has landed is what the place itself says that it is.
+    fn vouch(&self, _landing: &Landing) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Why a place did not deliver.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// It does not have the file.
     Missing(String),
     /// It will not deliver it, however often it is asked.
     Refused(String),
+    /// It will not deliver it to us.
+    Denied(String),
+    /// It has something else there, as its length shows. What has landed is good as far as anybody knows.
+    Other(String),
     /// It may deliver another time. What has landed is good as far as anybody knows.
     Transient(String),
+    /// As before, but it said how long not to ask.
+    Busy { why: String, rest: Duration },
     /// What landed is not what was wanted, and of it the first `resumed` bytes are not from this mirror.
     Wrong { why: String, resumed: u64 },
     /// It is not the mirror's fault: what arrived could not be kept.
     Kept(io::Error),
 }
 
-/// Gets from one mirror what `landing` does not have yet, and checks all of it.
-///
-/// `ask` is called with the offset before each request, `reached` with the length while bytes land.
+/// Gets from one place what `landing` does not have yet, and checks all of it. `reached` is called with the length while
+/// bytes land.
 pub(super) fn transfer(
-    client: impl Fn() -> Result<Client, String>,
-    mirror: &Mirror,
-    path: &str,
+    origin: &dyn Origin,
     expected: Expected,
     landing: &mut Landing,
     reached: &dyn Fn(u64),
 ) -> Result<(), Failure> {
-    let resumed = match expected {
+    let mut resumed = match expected {
         Expected::Exactly { .. } => landing.length(),
         // Nothing says that the beginning of an unknown document is of the same document.
-        Expected::AtMost(_) => 0,
+        Expected::Named { .. } | Expected::AtMost(_) => 0,
     };
     if resumed != landing.length() {
         landing.clear().map_err(Failure::Kept)?;
     }
-    let mut resumed = resumed;
     if !matches!(expected, Expected::Exactly { size, .. } if size == resumed) {
-        if let Some(file) = mirror.local(path) {
+        if let Some(file) = origin.file() {
             let mut file = fs_err::File::open(file).map_err(unreadable)?;
             file.seek(SeekFrom::Start(resumed)).map_err(unreadable)?;
             receive(&mut file, expected, landing, reached)?;
         } else {
-            let client = client().map_err(Failure::Refused)?;
-            let mut response = ask(&client, &mirror.url(path), expected, landing)?;
+            let mut response = ask(origin, expected, landing)?;
             resumed = landing.length();
             receive(&mut response, expected, landing, reached)?;
         }
     }
-    check(expected, landing, resumed)
+    check(expected, landing, resumed)?;
+    origin.vouch(landing)
 }
 
 fn unreadable(error: io::Error) -> Failure {
@@ -90,15 +116,13 @@ fn unreadable(error: io::Error) -> Failure {
 
 /// Asks for what is missing. Clears what has landed if the answer begins at the beginning.
 fn ask(
-    client: &Client,
-    url: &str,
+    origin: &dyn Origin,
     expected: Expected,
     landing: &mut Landing,
 ) -> Result<Response, Failure> {
     let from = landing.length();
     if from > 0 {
-        let range = format!("bytes={from}-");
-        let response = send(client.get(url).header(RANGE, range))?;
+        let response = origin.get(Some(&format!("bytes={from}-")))?;
         match response.status() {
             StatusCode::PARTIAL_CONTENT if continues(&response, from, expected.most()) => {
                 return Ok(response);
@@ -108,31 +132,50 @@ fn ask(
             _ => return whole(response, expected, landing),
         }
     }
-    whole(send(client.get(url))?, expected, landing)
+    whole(origin.get(None)?, expected, landing)
 }
 
-fn send(request: reqwest::blocking::RequestBuilder) -> Result<Response, Failure> {
-    let request = request.header(ACCEPT_ENCODING, "identity");
-    let response = request.send().map_err(|error| {
+/// Sends a request for bytes as they are, and takes any answer.
+pub(super) fn exchange(request: RequestBuilder, range: Option<&str>) -> Result<Response, Failure> {
+    let mut request = request.header(ACCEPT_ENCODING, "identity");
+    if let Some(range) = range {
+        request = request.header(RANGE, range);
+    }
+    request.send().map_err(|error| {
         let why = describe(&error);
         if error.is_redirect() || error.is_builder() {
             Failure::Refused(why)
         } else {
             Failure::Transient(why)
         }
-    })?;
-    let status = response.status();
-    let said = status.to_string();
-    match status {
-        StatusCode::NOT_FOUND | StatusCode::GONE => Err(Failure::Missing(said)),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-            Err(Failure::Transient(said))
-        }
+    })
+}
+
+/// Takes an answer with bytes, or one that says that there are no such ones.
+pub(super) fn judge(response: Response) -> Result<Response, Failure> {
+    match response.status() {
         StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
             Ok(response)
         }
-        _ if status.is_server_error() => Err(Failure::Transient(said)),
-        _ => Err(Failure::Refused(said)),
+        status => Err(refusal(status, busy::rest(response.headers()), status.to_string())),
+    }
+}
+
+/// What it means that a server did not do as it was asked. `said` is that in its own words, and `rest` how long it does
+/// not want to be asked.
+pub(super) fn refusal(status: StatusCode, rest: Option<Duration>, said: String) -> Failure {
+    let busy = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+    match (status, rest) {
+        (StatusCode::NOT_FOUND | StatusCode::GONE, _) => Failure::Missing(said),
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Failure::Denied(said),
+        (_, Some(rest)) if busy && rest <= LONGEST_REST => Failure::Busy { why: said, rest },
+        (_, Some(rest)) if busy => {
+            let seconds = rest.as_secs();
+            Failure::Refused(format!("{said}, and not to be asked again for {seconds} seconds"))
+        }
+        (StatusCode::REQUEST_TIMEOUT, _) => Failure::Transient(said),
+        _ if busy => Failure::Transient(said),
+        _ => Failure::Refused(said),
     }
 }
 
@@ -160,10 +203,12 @@ fn whole(
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     match (length, expected) {
         (Some(length), Expected::Exactly { size, .. }) if length != size => {
-            Err(Failure::Refused(format!("it has {length} bytes there instead of {size}")))
+            Err(Failure::Other(format!("it has {length} bytes there instead of {size}")))
         }
-        (Some(length), Expected::AtMost(limit)) if length > limit => {
-            Err(Failure::Refused(format!("it has {length} bytes there, more than {limit}")))
+        (Some(length), Expected::Named { limit, .. } | Expected::AtMost(limit))
+            if length > limit =>
+        {
+            Err(Failure::Other(format!("it has {length} bytes there, more than {limit}")))
         }
         _ => landing.clear().map(|()| response).map_err(Failure::Kept),
     }
@@ -207,14 +252,15 @@ fn broken_off(error: &io::Error, at: u64) -> String {
 }
 
 fn check(expected: Expected, landing: &Landing, resumed: u64) -> Result<(), Failure> {
-    let Expected::Exactly { size, sha256 } = expected else { return Ok(()) };
     let (length, digest) = (landing.length(), landing.digest());
-    if length < size {
-        Err(Failure::Transient(format!("it ended after {length} of {size} bytes")))
-    } else if digest != sha256 {
-        let why = format!("its sha256 is {}, not {}", digest.short(), sha256.short());
-        Err(Failure::Wrong { why, resumed })
-    } else {
-        Ok(())
+    match expected {
+        Expected::Exactly { size, .. } if length < size => {
+            Err(Failure::Transient(format!("it ended after {length} of {size} bytes")))
+        }
+        Expected::Exactly { sha256, .. } | Expected::Named { sha256, .. } if digest != sha256 => {
+            let why = format!("its sha256 is {}, not {}", digest.short(), sha256.short());
+            Err(Failure::Wrong { why, resumed })
+        }
+        _ => Ok(()),
     }
 }

@@ -245,8 +245,10 @@ impl Maker<'_> {
             return Ok((fetch.sha256, How::Found));
         }
         let want = Want {
-            archive: fetch.archive.clone(),
-            path: fetch.path.clone(),
+            source: fetch::Source::Archive {
+                archive: fetch.archive.clone(),
+                path: fetch.path.clone(),
+            },
             size: fetch.size,
             sha256: fetch.sha256,
         };

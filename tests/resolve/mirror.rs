@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use vsbuild::{
-    fetch::{Apt, Fetcher, Mirrors, Options, Want},
+    fetch::{Apt, Fetcher, Mirrors, Options, Source, Want},
     recipe::{Architecture, Suite},
     resolve::{Archives, Keyring, Trust},
 };
@@ -32,8 +32,7 @@ fn a_package_comes_from_the_mirrors_of_the_host() {
     let chosen = universe.solve(&include, &[].into()).unwrap();
     let (_, package) = chosen.first_key_value().unwrap();
     let want = Want {
-        archive: package.archive.clone(),
-        path: package.path.clone(),
+        source: Source::Archive { archive: package.archive.clone(), path: package.path.clone() },
         size: package.size,
         sha256: package.sha256,
     };
