@@ -1,4 +1,4 @@
-//! Brings bytes with a known digest from mirrors.
+//! Brings bytes with a known digest from mirrors and registries, and puts images into registries.
 //!
 //! A [`Want`] names an archive and a path in it, or a repository of a registry, and a size and a digest; [`Mirrors`] say
 //! which servers hold that archive, [`Registries`] where registries are and who we are to them.

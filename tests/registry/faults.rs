@@ -37,7 +37,7 @@ fn good() -> Server {
 }
 
 /// What the user says of [`HUB`]: mirrors and where it is itself.
-fn hub(mirrors: &[String], server: &str) -> BTreeMap<String, Registry> {
+fn hub(mirrors: &[&str], server: &str) -> BTreeMap<String, Registry> {
     let server = Some(format!("http://{server}"));
     let mirrors = mirrors.iter().map(|host| format!("http://{host}")).collect();
     [(HUB.to_owned(), Registry { mirrors, server, plain_http: false })].into()
@@ -58,7 +58,8 @@ fn mirrors_are_asked_in_order_and_the_registry_last() {
     let (missing, broken) =
         (Server::new(|_, _| Answer::new(404)), Server::new(|_, _| Answer::new(500)));
     let (wrong, itself) = (Server::new(|_, _| Answer::bytes(noise(41, 100_000))), good());
-    let mirrors = [format!("{}/proxy/hub/", missing.host), broken.host.clone(), wrong.host.clone()];
+    let proxy = format!("{}/proxy/hub/", missing.host);
+    let mirrors = [proxy.as_str(), &broken.host, &wrong.host];
     let fetcher = with(&hub(&mirrors, &itself.host), CredentialFiles::default());
     let directory = tempfile::tempdir().unwrap();
     pull(&fetcher, HUB, &blob(), &directory.path().join("partial")).unwrap();
@@ -74,7 +75,7 @@ fn mirrors_are_asked_in_order_and_the_registry_last() {
 #[test]
 fn a_mirror_that_has_it_is_enough() {
     let (mirror, itself) = (good(), good());
-    let fetcher = with(&hub(&[mirror.host.clone()], &itself.host), CredentialFiles::default());
+    let fetcher = with(&hub(&[&mirror.host], &itself.host), CredentialFiles::default());
     let directory = tempfile::tempdir().unwrap();
     pull(&fetcher, HUB, &blob(), &directory.path().join("partial")).unwrap();
     assert_eq!((mirror.requests().len(), itself.requests().len()), (1, 0));
@@ -162,7 +163,7 @@ fn while_one_mirror_rests_another_may_help() {
         0 => Answer::new(503),
         _ => Answer::bytes(blob()),
     });
-    let fetcher = with(&hub(&[busy.host.clone()], &slow.host), CredentialFiles::default());
+    let fetcher = with(&hub(&[&busy.host], &slow.host), CredentialFiles::default());
     let directory = tempfile::tempdir().unwrap();
     pull(&fetcher, HUB, &blob(), &directory.path().join("partial")).unwrap();
     assert_eq!((busy.requests().len(), slow.requests().len()), (1, 2));
@@ -214,7 +215,7 @@ fn a_mirror_gets_its_own_credentials_only() {
     let (mirror, itself) = (Server::new(ask), Server::new(ask));
     let directory = tempfile::tempdir().unwrap();
     let files = credentials(&directory, &[(HUB, ADA)]);
-    let fetcher = with(&hub(&[mirror.host.clone()], &itself.host), files);
+    let fetcher = with(&hub(&[&mirror.host], &itself.host), files);
     pull(&fetcher, HUB, &blob(), &directory.path().join("partial")).unwrap();
     assert!(mirror.requests().iter().all(|request| request.header("authorization").is_none()));
     assert_eq!(itself.requests().len(), 2, "the credentials of the registry go to its server");
@@ -260,7 +261,7 @@ fn a_manifest_with_another_digest_comes_from_the_next_server() {
     let text = format!(r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}"}}"#);
     let (wrong, right) = (Server::new(|_, _| Answer::bytes("{}")), text.clone());
     let right = Server::new(move |_, _| Answer::bytes(right.clone()));
-    let fetcher = with(&hub(&[wrong.host.clone()], &right.host), CredentialFiles::default());
+    let fetcher = with(&hub(&[&wrong.host], &right.host), CredentialFiles::default());
     let digest = Reference::Digest(Digest::of(&text));
     assert_eq!(fetcher.manifest(HUB, REPOSITORY, &digest).unwrap().bytes, text.as_bytes());
     assert_eq!(wrong.requests().len(), 1);

@@ -131,12 +131,12 @@ pub(crate) struct Line {
 
 impl Line {
     /// The first connections are cut after so many bytes towards us, later ones are not.
-    pub(crate) fn new(to: &str, cuts: &[usize]) -> Self {
+    pub(crate) fn new(to: &str, cuts: Vec<usize>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let carried = Arc::new(AtomicUsize::new(0));
         let (to, counter) = (to.to_owned(), carried.clone());
-        let cuts = Mutex::new(cuts.to_vec().into_iter());
+        let cuts = Mutex::new(cuts.into_iter());
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let far = TcpStream::connect(&to).unwrap();

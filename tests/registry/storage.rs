@@ -121,7 +121,7 @@ fn a_cut_line_costs_no_byte_twice() {
     let image = Image::new(6);
     image.push(&anonymous(), &registry.host, "latest").unwrap();
     let layer = &image.layers[1];
-    let line = Line::new(&registry.host, &[1_000_000, 700_000]);
+    let line = Line::new(&registry.host, vec![1_000_000, 700_000]);
     let directory = tempfile::tempdir().unwrap();
     pull(&anonymous(), &line.host, layer, &directory.path().join("partial")).unwrap();
     // Beside the layer itself: the headers of three answers.

@@ -170,14 +170,12 @@ impl Doorman {
         let challenges: Vec<Challenge> =
             headers.filter_map(|value| value.to_str().ok()).flat_map(challenge::parse).collect();
         let said = said(response);
-        let found = self.credentials(door).map_err(Failure::Denied)?;
-        let whose = self.whose(door, found.as_ref());
+        let (found, whose) = self.credentials(door);
         let offered = |scheme| challenges.iter().find(|challenge| challenge.scheme == scheme);
         let grant = if let Some(bearer) = offered("bearer") {
             token(clients, door, bearer, found, whose)?
         } else if offered("basic").is_some() {
-            let Some(Found { credential: Credential::Password { user, password }, .. }) = found
-            else {
+            let Some(Credential::Password { user, password }) = found else {
                 return Err(Failure::Denied(format!("{said}, {whose}; it wants a password")));
             };
             Grant { proof: Proof::Password { user, password }, until: None, whose }
@@ -188,30 +186,26 @@ impl Doorman {
         Ok(grant)
     }
 
-    fn credentials(&self, door: &Door) -> Result<Option<Found>, String> {
+    /// The credentials for a door, and in words whose they are. If they cannot be read, much is open to nobody, too.
+    fn credentials(&self, door: &Door) -> (Option<Credential>, String) {
         let Door { endpoint, repository, .. } = door;
         let repository = endpoint.repository(repository);
+        let files = &self.registries.credentials;
         for account in endpoint.accounts() {
-            let found = self.registries.credentials.find(account, &repository)?;
-            if found.is_some() {
-                return Ok(found);
+            match files.find(account, &repository) {
+                Ok(None) => (),
+                Ok(Some(Found { credential, file })) => {
+                    let file = file.display();
+                    return (
+                        Some(credential),
+                        format!("with the credentials for {account} in {file}"),
+                    );
+                }
+                Err(why) => return (None, format!("without credentials ({why})")),
             }
         }
-        Ok(None)
-    }
-
-    fn whose(&self, door: &Door, found: Option<&Found>) -> String {
-        let accounts: Vec<&str> = door.endpoint.accounts().collect();
-        let host = accounts.join(" or ");
-        match found {
-            Some(Found { file, .. }) => {
-                format!("with the credentials for {host} in {}", file.display())
-            }
-            None => {
-                let files = &self.registries.credentials;
-                format!("without credentials (there are none for {host} in {files})")
-            }
-        }
+        let host = endpoint.accounts().collect::<Vec<_>>().join(" or ");
+        (None, format!("without credentials (there are none for {host} in {files})"))
     }
 }
 
@@ -275,7 +269,7 @@ fn token(
     clients: &Clients,
     door: &Door,
     challenge: &Challenge,
-    found: Option<Found>,
+    credential: Option<Credential>,
     whose: String,
 ) -> Result<Grant, Failure> {
     let parameter = |name: &str| challenge.parameters.get(name).map(String::as_str);
@@ -294,7 +288,6 @@ fn token(
     let scope = parameter("scope").filter(|scope| door.access == Access::Pull && !scope.is_empty());
     // What is said of a look whether something is there already would not do for putting it there.
     let scope = scope.map_or_else(|| door.scope(), str::to_owned);
-    let credential = found.map(|found| found.credential);
     let request = if let Some(Credential::IdentityToken(identity)) = &credential {
         let fields = [
             ("grant_type", "refresh_token"),
@@ -378,5 +371,35 @@ fn at(url: &str, failure: Failure) -> Failure {
         | Failure::Other(why)
         | Failure::Wrong { why, .. } => Failure::Refused(at(why)),
         Failure::Kept(error) => Failure::Kept(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_for_an_encrypted_registry_go_nowhere_in_the_clear() {
+        let encrypted = Endpoint::parse("https://host.example.invalid").unwrap();
+        let plain = Endpoint::parse("http://host.example.invalid").unwrap();
+        for (realm, from_encrypted, from_plain) in [
+            ("https://auth.example.invalid/token", true, true),
+            ("http://auth.example.invalid/token", false, true),
+            ("http://127.0.0.1:5001/token", true, true),
+            ("http://[::1]/token", true, true),
+            ("ftp://auth.example.invalid/token", false, false),
+            ("file:///token", false, false),
+        ] {
+            let realm = Url::parse(realm).unwrap();
+            assert_eq!(is_private(&realm, &encrypted), from_encrypted, "{realm}");
+            assert_eq!(is_private(&realm, &plain), from_plain, "{realm}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let proof = Proof::Password { user: "ada".to_owned(), password: "secret".to_owned() };
+        let grant = Grant { proof, until: None, whose: "ada's".to_owned() };
+        assert!(!format!("{grant:?}").contains("secret"));
     }
 }

@@ -15,13 +15,11 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 pub struct CredentialFiles(Vec<PathBuf>);
 
 /// The credentials for one server, and where they are from.
-#[derive(Clone)]
 pub(super) struct Found {
     pub(super) credential: Credential,
     pub(super) file: PathBuf,
 }
 
-#[derive(Clone)]
 pub(super) enum Credential {
     Password {
         user: String,
@@ -29,12 +27,6 @@ pub(super) enum Credential {
     },
     /// What OAuth 2 calls a refresh token.
     IdentityToken(String),
-}
-
-impl fmt::Debug for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Found").field("file", &self.file).finish_non_exhaustive()
-    }
 }
 
 impl CredentialFiles {
@@ -188,7 +180,15 @@ mod tests {
 
     #[test]
     fn files_that_cannot_be_understood_are_named() {
-        for text in ["", "{", "[]", r#"{"auths": 1}"#, r#"{"auths": {"host": {"auth": "%"}}}"#] {
+        for text in [
+            "",
+            "{",
+            "[]",
+            r#"{"auths": 1}"#,
+            r#"{"auths": {"host": {"auth": "%"}}}"#,
+            r#"{"credHelpers": {"host": "that-is-nowhere"}}"#,
+            r#"{"credsStore": "that-is-nowhere"}"#,
+        ] {
             let error = found(text, "host", "x").unwrap_err();
             assert!(error.contains("auth.json"), "{error}");
         }
