@@ -157,7 +157,7 @@ mod tests {
             "host:5000": {"auth": "YTpi"},
             "host:5000/team": {"auth": "YzpkOmU="},
             "https://other.example.invalid/v1/": {"auth": "YTpi"},
-            "https://index.docker.io/v1/": {"username": "u", "password": "p"},
+            "index.docker.io": {"username": "u", "password": "p"},
             "token.example.invalid": {"auth": "", "identitytoken": "t"},
             "empty.example.invalid": {}
         }}"#;
