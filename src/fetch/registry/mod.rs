@@ -180,7 +180,7 @@ mod tests {
     fn only_this_machine_is_talked_to_in_the_clear() {
         let registries = Registries::default();
         for (registry, url) in [
-            ("docker.io", "https://docker.io/v2/team/name/tags"),
+            ("hub.example.invalid", "https://hub.example.invalid/v2/team/name/tags"),
             ("localhost", "http://localhost/v2/team/name/tags"),
             ("localhost:5000", "http://localhost:5000/v2/team/name/tags"),
             ("127.0.0.2:5000", "http://127.0.0.2:5000/v2/team/name/tags"),
