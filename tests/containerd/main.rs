@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 #![allow(clippy::print_stderr, reason = "a test that leaves something out says so")]
-#![allow(unreachable_pub, reason = "the modules are of this test alone")]
+#![allow(dead_code, unreachable_pub, reason = "the modules are other tests' too")]
 
+mod daemon;
 mod databases;
+mod images;
 mod oracle;
+mod stores;
+#[path = "../ext4/workbench.rs"]
+mod workbench;
