@@ -1,6 +1,7 @@
 //! A containerd of its own, on a root of its own.
 
 use std::{
+    ffi::OsString,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -11,18 +12,22 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::versions::Version;
+
 /// A containerd that runs; it is stopped when it is dropped.
 pub struct Daemon {
     child: Child,
     dir: PathBuf,
+    path: OsString,
 }
 
 impl Daemon {
     /// Starts it on `root`, as the guest does; `dir` is for its socket and its log.
-    pub fn start(root: &Path, dir: &Path) -> Self {
+    pub fn start(version: &Version, root: &Path, dir: &Path) -> Self {
         fs::create_dir_all(dir).unwrap();
         let config = concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/hello/containerd-config.toml");
         let child = Command::new("containerd")
+            .env("PATH", &version.path)
             .args(["--config", config, "--root"])
             .arg(root)
             .arg("--state")
@@ -33,9 +38,9 @@ impl Daemon {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let mut daemon = Self { child, dir: dir.to_owned() };
+        let mut daemon = Self { child, dir: dir.to_owned(), path: version.path.clone() };
         let start = Instant::now();
-        while !daemon.command(&["version"]).output().unwrap().status.success() {
+        while !daemon.command(&["namespaces", "ls"]).output().unwrap().status.success() {
             assert!(daemon.child.try_wait().unwrap().is_none(), "{}", daemon.log());
             assert!(start.elapsed() < Duration::from_secs(60), "{}", daemon.log());
             thread::sleep(Duration::from_millis(50));
@@ -45,6 +50,7 @@ impl Daemon {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("ctr");
+        command.env("PATH", &self.path);
         command.arg("--address").arg(self.dir.join("socket")).args(arguments).stdin(Stdio::null());
         command
     }

@@ -7,7 +7,7 @@ use vsbuild::{
     digest::Digest,
     formats::containerd::{Image, Layer, canonical_manifest},
     path::GuestPath,
-    tree::{BlobSink, Content, Device, Draft, Inode, Kind, Meta, Node, Time},
+    tree::{BlobSink, Device, Draft, Inode, Kind, Meta, Node, Time},
 };
 
 const TIME: i64 = 1_700_000_000;
@@ -72,12 +72,13 @@ impl<'s> Maker<'s> {
     }
 
     pub fn symlink(&mut self, at: &str, target: &str) {
-        self.link(at, EntryType::Symlink, target);
+        self.link(at, EntryType::Symlink, target, 0o777);
         self.node(at, meta(0o777), Kind::Symlink(target.as_bytes().into()));
     }
 
     pub fn hard_link(&mut self, at: &str, owner: &str) {
-        self.link(at, EntryType::Link, owner);
+        // containerd gives the file what its last name says of it.
+        self.link(at, EntryType::Link, owner, 0o644);
         self.draft.insert(path(at), Node::HardLink(path(owner)));
     }
 
@@ -97,8 +98,8 @@ impl<'s> Maker<'s> {
         self.tar.append_data(&mut header, format!("./{at}"), bytes).unwrap();
     }
 
-    fn link(&mut self, at: &str, kind: EntryType, target: &str) {
-        self.tar.append_link(&mut header(kind, &meta(0o777)), at, target).unwrap();
+    fn link(&mut self, at: &str, kind: EntryType, target: &str, mode: u16) {
+        self.tar.append_link(&mut header(kind, &meta(mode)), at, target).unwrap();
     }
 }
 
@@ -171,7 +172,7 @@ pub fn three(sink: &dyn BlobSink) -> Vec<Image> {
 }
 
 /// The images as an archive that `ctr images import` takes: an OCI image layout, with our manifests.
-pub fn archive(images: &[Image], read: &dyn Fn(&Content) -> Vec<u8>) -> Vec<u8> {
+pub fn archive(images: &[Image], read: &dyn Fn(&Digest) -> Vec<u8>) -> Vec<u8> {
     let mut tar = Builder::new(Vec::new());
     let mut add = |at: &str, bytes: &[u8]| {
         let mut header = header(EntryType::Regular, &meta(0o644));
@@ -194,7 +195,7 @@ pub fn archive(images: &[Image], read: &dyn Fn(&Content) -> Vec<u8>) -> Vec<u8> 
         add(&format!("blobs/sha256/{digest}"), &manifest);
         add(&format!("blobs/sha256/{}", config.0), &image.config);
         for layer in &image.layers {
-            add(&format!("blobs/sha256/{}", layer.tar.digest), &read(&layer.tar));
+            add(&format!("blobs/sha256/{}", layer.tar.digest), &read(&layer.tar.digest));
         }
     }
     add("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);

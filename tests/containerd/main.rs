@@ -8,6 +8,8 @@ mod daemon;
 mod databases;
 mod images;
 mod oracle;
+mod seen;
 mod stores;
+mod versions;
 #[path = "../ext4/workbench.rs"]
 mod workbench;

@@ -251,7 +251,7 @@ fn same_inode(place: &Path, meta: &fs::Metadata, inode: &Inode) {
     }
 }
 
-fn xattrs(place: &Path) -> BTreeMap<Box<[u8]>, Box<[u8]>> {
+pub fn xattrs(place: &Path) -> BTreeMap<Box<[u8]>, Box<[u8]>> {
     let mut buffer = vec![0_u8; 64 << 10];
     let length = llistxattr(place, &mut buffer[..]).unwrap();
     let names: Vec<Vec<u8>> = buffer[..length]

@@ -80,8 +80,9 @@ pub struct Options {
 pub enum LayerBlobs {
     /// They are in the content store; the images are complete.
     Kept,
-    /// They are not. Containers run, and nothing that is there gets collected as garbage; but `ctr images check` calls the
-    /// images incomplete, and they cannot be exported, pushed or unpacked for another snapshotter.
+    /// They are not, as after `ctr content prune references`. Containers run, and nothing that is there gets collected as
+    /// garbage; but `ctr images check` calls the images incomplete, and they cannot be exported, pushed or unpacked for
+    /// another snapshotter.
     LeftOut,
 }
 
@@ -193,26 +194,24 @@ fn blobs(
     let tars: Vec<(Digest, u64)> =
         image.layers.iter().map(|layer| (layer.tar.digest, layer.tar.size)).collect();
     let manifest = place.blob(&canonical_manifest(config, &tars))?;
-    // Labels are what containerd's collector follows: an image leads to its manifest, that to its config and layers, and
-    // the config to the snapshot on top. It passes over a label that leads to what is not there.
+    // Labels are what containerd's collector of garbage follows: an image leads to its manifest, that to its config and
+    // layers, and the config to the snapshot on top.
     let mut labels = BTreeMap::new();
     labels.insert("containerd.io/gc.ref.content.config".to_owned(), named(&config.0));
-    for (index, (digest, _)) in tars.iter().enumerate() {
-        labels.insert(format!("containerd.io/gc.ref.content.l.{index}"), named(digest));
+    if layers == LayerBlobs::Kept {
+        for (index, layer) in image.layers.iter().enumerate() {
+            place.layer(&layer.tar)?;
+            let (digest, size) = (layer.tar.digest, layer.tar.size);
+            labels.insert(format!("containerd.io/gc.ref.content.l.{index}"), named(&digest));
+            let label = ("containerd.io/uncompressed".to_owned(), named(&digest));
+            notes.insert(digest, Blob { size, labels: [label].into() });
+        }
     }
     notes.insert(manifest.0, Blob { size: manifest.1, labels });
     let chain = chain_ids(tars.iter().map(|(digest, _)| *digest));
-    let top = chain
-        .last()
-        .map(|top| (format!("containerd.io/gc.ref.snapshot.{SNAPSHOTTER}"), named(top)));
-    notes.insert(config.0, Blob { size: config.1, labels: top.into_iter().collect() });
-    if layers == LayerBlobs::Kept {
-        for layer in &image.layers {
-            place.layer(&layer.tar)?;
-            let label = ("containerd.io/uncompressed".to_owned(), named(&layer.tar.digest));
-            notes.insert(layer.tar.digest, Blob { size: layer.tar.size, labels: [label].into() });
-        }
-    }
+    let top = chain.last();
+    let label = top.map(|top| (format!("containerd.io/gc.ref.snapshot.{SNAPSHOTTER}"), named(top)));
+    notes.insert(config.0, Blob { size: config.1, labels: label.into_iter().collect() });
     Ok(manifest)
 }
 

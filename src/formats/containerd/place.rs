@@ -10,10 +10,10 @@ const METADATA: &str = "io.containerd.metadata.v1.bolt/meta.db";
 const SNAPSHOTTER: &str = "io.containerd.snapshotter.v1.overlayfs/metadata.db";
 const SNAPSHOTS: &str = "io.containerd.snapshotter.v1.overlayfs/snapshots";
 
-/// What containerd 1.6 makes when it starts, with the modes that it gives with umask 022. Left out are snapshotters that
-/// only say that they cannot run here. The root itself is 0700 or 0711 with containerd, whichever part of it comes first.
+/// What containerd 1.6 makes when it starts, with the modes that it gives with umask 022, but for the directories of other
+/// snapshotters and of services that the guest has no use for.
 const DIRECTORIES: [(&str, u16); 11] = [
-    ("", 0o711),
+    ("", 0o700),
     ("io.containerd.content.v1.content", 0o755),
     ("io.containerd.content.v1.content/blobs", 0o755),
     (BLOBS, 0o755),
