@@ -71,7 +71,7 @@ impl Daemon {
     /// What a container of this image prints.
     #[track_caller]
     pub fn runs(&self, image: &str, command: &[&str]) -> String {
-        self.ctr(&[&["run", "--rm", image, "container"], command].concat())
+        self.ctr(&[&["run", "--rm", image, "vsbuild-test"], command].concat())
     }
 
     pub fn log(&self) -> String {

@@ -7,7 +7,6 @@ use std::{
     sync::OnceLock,
 };
 
-use tempfile::TempDir;
 use vsbuild::formats::bolt::{Bucket, Database, Item};
 
 /// The program; none where Go or bbolt's source is missing.
@@ -20,7 +19,8 @@ fn build() -> Option<PathBuf> {
     if !Path::new("/usr/share/gocode/src/go.etcd.io/bbolt").exists() {
         return None;
     }
-    let dir = TempDir::with_prefix("vsbuild-oracle-").unwrap().keep();
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bbolt");
+    fs::create_dir_all(&dir).unwrap();
     let program = dir.join("bolt");
     let built = Command::new("go")
         .args(["build", "-o"])
@@ -31,7 +31,6 @@ fn build() -> Option<PathBuf> {
         .env("GOCACHE", dir.join("cache"))
         .output()
         .ok()?;
-    fs::remove_dir_all(dir.join("cache")).ok();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     Some(program)
 }
