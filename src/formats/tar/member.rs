@@ -29,6 +29,31 @@ pub struct Members<R> {
     /// How many bytes follow it up to the next header.
     padding: u64,
     ended: bool,
+    dialect: Dialect,
+}
+
+/// How freely an archive may be spelled.
+///
+/// Neither lets a name leave the tree, takes what two programs read differently, or believes a size that lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// As dpkg-deb, GNU tar and this project write: anything that is not known is refused.
+    Strict,
+    /// As the many makers of container layers write and containerd reads: absolute names are those below the root,
+    /// extended headers that are not known mean nothing, bits in the mode that say what kind of file it is are not
+    /// heard, empty numbers are 0, and an archive may end without its marker.
+    Layer,
+}
+
+/// Where in an archive the content of a member lies, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub size: u64,
+    /// Where the next header begins.
+    pub next: u64,
 }
 
 /// A member of an archive.
@@ -40,6 +65,24 @@ pub struct Member {
     pub meta: Meta,
     /// What it is.
     pub body: Body,
+}
+
+impl Member {
+    /// How many bytes of it stay in memory: its path, its target, its attributes.
+    pub fn text(&self) -> u64 {
+        let target = match &self.body {
+            Body::Symlink(target) => target.len(),
+            Body::HardLink(target) => target.as_bytes().len(),
+            Body::Directory
+            | Body::File { .. }
+            | Body::CharDevice(_)
+            | Body::BlockDevice(_)
+            | Body::Fifo => 0,
+        };
+        let xattrs = &self.meta.xattrs;
+        let xattrs: usize = xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        (self.path.as_bytes().len() + target + xattrs) as u64
+    }
 }
 
 /// The kinds of member.
@@ -66,9 +109,16 @@ pub enum Body {
 
 impl<R: Read> Members<R> {
     /// Nothing is read yet.
-    pub fn new(archive: R) -> Self {
+    pub fn new(archive: R, dialect: Dialect) -> Self {
         let reader = BufReader::with_capacity(BUFFER, archive);
-        Self { reader, offset: 0, left: 0, padding: 0, ended: false }
+        Self { reader, offset: 0, left: 0, padding: 0, ended: false, dialect }
+    }
+
+    /// Where in the archive the unread content of the current member begins, how long it is, and where the next
+    /// header begins.
+    pub fn place(&self) -> Place {
+        let end = self.offset + self.left;
+        Place { offset: self.offset, size: self.left, next: end + self.padding }
     }
 
     /// Goes on to the next member, past what was not read of the current one.
@@ -90,7 +140,7 @@ impl<R: Read> Members<R> {
             let twice = fault("two extended headers of one kind describe one member");
             match header.entry_type() {
                 EntryType::XHeader => {
-                    let read = pax::read(&self.extension(offset)?);
+                    let read = pax::read(&self.extension(offset)?, self.dialect);
                     if extended.replace(read.map_err(|bad| refusal(&header, bad))?).is_some() {
                         return Err(twice);
                     }
@@ -148,6 +198,10 @@ impl<R: Read> Members<R> {
         self.skip()?;
         let offset = self.offset;
         let mut header = Header::new_old();
+        if self.dialect == Dialect::Layer && self.at_end()? {
+            self.ended = true;
+            return Ok(None);
+        }
         self.fill(header.as_mut_bytes())?;
         let bytes = header.as_bytes();
         if bytes.iter().all(|&byte| byte == 0) {
@@ -199,19 +253,20 @@ impl<R: Read> Members<R> {
             }
             self.set_size(size).ok_or_else(|| fault("its size is absurd"))?;
         }
-        let path = canonical(&name, kind == EntryType::Directory).map_err(fault)?;
+        let dialect = self.dialect;
+        let path = canonical(&name, kind == EntryType::Directory, dialect).map_err(fault)?;
         let link = match &extended.link {
             Some(link) => link.clone(),
             None => header.link_name_bytes().unwrap_or_default().into_owned(),
         };
-        let body = body(header, kind, &link, self.left).map_err(fault)?;
+        let body = body(header, kind, &link, self.left, dialect).map_err(fault)?;
         if self.left > 0 && !matches!(body, Body::File { .. }) {
             return Err(fault("it has content, but is no regular file"));
         }
         if path.is_root() && body != Body::Directory {
             return Err(fault("the root can only be a directory"));
         }
-        let meta = meta(header, extended, &body).map_err(fault)?;
+        let meta = meta(header, extended, &body, dialect).map_err(fault)?;
         Ok(Member { path, meta, body })
     }
 
@@ -240,6 +295,11 @@ impl<R: Read> Members<R> {
         self.reader.read_exact(bytes).map_err(|source| failure(offset, source))?;
         self.offset += bytes.len() as u64;
         Ok(())
+    }
+
+    fn at_end(&mut self) -> Result<bool, Error> {
+        let came = self.reader.fill_buf().map_err(|source| failure(self.offset, source))?;
+        Ok(came.is_empty())
     }
 
     fn skip(&mut self) -> Result<(), Error> {
@@ -310,24 +370,35 @@ fn refusal(header: &Header, bad: Bad) -> Error {
     }
 }
 
-/// The one spelling of a name that is taken, with `./` before it or not; directories may end with a slash.
-fn canonical(name: &[u8], directory: bool) -> Result<GuestPath, &'static str> {
-    if name.starts_with(b"/") {
-        return Err("its name is absolute");
-    }
+/// The strict spelling of a name has `./` before it or not; names of directories may end with a slash.
+fn canonical(name: &[u8], directory: bool, dialect: Dialect) -> Result<GuestPath, &'static str> {
     let path = match name {
         b"" => return Err("it has no name"),
         b"." | b"./" => b"",
         _ => name.strip_prefix(b"./").unwrap_or(name),
     };
     let path = if directory { path.strip_suffix(b"/").unwrap_or(path) } else { path };
-    GuestPath::new(path).map_err(|bad| match path.split(|&byte| byte == b'/').any(|n| n == b"..") {
+    let read = match dialect {
+        Dialect::Strict if name.starts_with(b"/") => return Err("its name is absolute"),
+        Dialect::Strict => GuestPath::new(path),
+        Dialect::Layer if path.ends_with(b"/") && !directory => {
+            return Err("it is no directory, but its name ends with a slash");
+        }
+        Dialect::Layer => GuestPath::lenient(path),
+    };
+    read.map_err(|bad| match path.split(|&byte| byte == b'/').any(|n| n == b"..") {
         true => "its name leads out of the tree with `..`",
         false => bad.reason,
     })
 }
 
-fn body(header: &Header, kind: EntryType, link: &[u8], size: u64) -> Result<Body, &'static str> {
+fn body(
+    header: &Header,
+    kind: EntryType,
+    link: &[u8],
+    size: u64,
+    dialect: Dialect,
+) -> Result<Body, &'static str> {
     match kind {
         EntryType::Regular | EntryType::Continuous => Ok(Body::File { size }),
         EntryType::Directory => Ok(Body::Directory),
@@ -336,7 +407,7 @@ fn body(header: &Header, kind: EntryType, link: &[u8], size: u64) -> Result<Body
             Err("its target is too long or contains NUL")
         }
         EntryType::Symlink => Ok(Body::Symlink(link.into())),
-        EntryType::Link => canonical(link, false)
+        EntryType::Link => canonical(link, false, dialect)
             .map(Body::HardLink)
             .map_err(|_| "it is a hard link to what is no path in the archive"),
         EntryType::Char => device(header).map(Body::CharDevice),
@@ -347,9 +418,18 @@ fn body(header: &Header, kind: EntryType, link: &[u8], size: u64) -> Result<Body
     }
 }
 
-fn meta(header: &Header, extended: Extended, body: &Body) -> Result<Meta, &'static str> {
+fn meta(
+    header: &Header,
+    extended: Extended,
+    body: &Body,
+    dialect: Dialect,
+) -> Result<Meta, &'static str> {
     let old = header.as_old();
-    let owner = |field, extended: Option<u64>| {
+    let number = |field: &[u8]| match dialect {
+        Dialect::Layer if field.iter().all(|byte| matches!(byte, 0 | b' ')) => Ok(0),
+        Dialect::Layer | Dialect::Strict => number(field),
+    };
+    let owner = |field: &[u8], extended: Option<u64>| {
         let id = match extended {
             Some(id) => id,
             None => u64::try_from(number(field)?).map_err(|_| "its owner is negative")?,
@@ -366,7 +446,10 @@ fn meta(header: &Header, extended: Extended, body: &Body) -> Result<Meta, &'stat
         return Err("an extended attribute is longer than 64 KiB");
     }
     Ok(Meta {
-        mode: mode(octal(&old.mode)?, body)?,
+        mode: match dialect {
+            Dialect::Strict => mode(octal(&old.mode)?, body)?,
+            Dialect::Layer => (number(&old.mode)? & 0o7777) as u16,
+        },
         uid: owner(&old.uid, extended.uid)?,
         gid: owner(&old.gid, extended.gid)?,
         mtime,

@@ -1,4 +1,4 @@
-//! Tar archives read into a tree, with nothing taken on trust.
+//! Tar archives: read into a tree with nothing taken on trust, and the headers of those we write.
 //!
 //! Nothing is unpacked on a disk: members become nodes, their bytes go to a sink. An archive that two programs could
 //! read differently, or that only works by the order in which it is unpacked, is refused: names that leave the tree or
@@ -9,15 +9,17 @@ mod member;
 mod pax;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 
-pub use member::{Body, Member, Members};
+pub use member::{Body, Dialect, Member, Members, Place};
+pub use write::{END, headers, padding};
 
 use crate::{
     path::GuestPath,
-    tree::{Content, Draft, Inode, Kind, Meta, Node},
+    tree::{Content, Draft, Inode, Kind, Node},
 };
 
 /// What an archive may hold.
@@ -115,11 +117,13 @@ pub fn read(
     options: &Options,
     take: &mut dyn FnMut(&GuestPath, &mut dyn Read) -> io::Result<Content>,
 ) -> Result<Draft, Error> {
-    let mut members = Members::new(archive);
+    let mut members = Members::new(archive, Dialect::Strict);
     let mut draft = Draft::default();
     let mut implied = BTreeSet::new();
     let (mut count, mut bytes, mut text) = (0, 0u64, 0u64);
-    while let Some(Member { path, meta, body }) = members.next_member()? {
+    while let Some(member) = members.next_member()? {
+        text += member.text();
+        let Member { path, meta, body } = member;
         let refuse = |what| Err(Error::member(&path, what));
         count += 1;
         if count > options.max_members {
@@ -128,7 +132,7 @@ pub fn read(
         if path.components().count() > options.max_depth {
             return refuse("it lies deeper than allowed");
         }
-        text += text_of(&path, &meta, &body) + check_parents(&draft, &path, &mut implied)?;
+        text += check_parents(&draft, &path, &mut implied)?;
         if text > options.max_text {
             return refuse("there are more and longer paths and attributes than allowed");
         }
@@ -173,21 +177,6 @@ pub fn read(
         }
     }
     Ok(draft)
-}
-
-/// How many bytes of a member stay in memory.
-fn text_of(path: &GuestPath, meta: &Meta, body: &Body) -> u64 {
-    let target = match body {
-        Body::Symlink(target) => target.len(),
-        Body::HardLink(target) => target.as_bytes().len(),
-        Body::Directory
-        | Body::File { .. }
-        | Body::CharDevice(_)
-        | Body::BlockDevice(_)
-        | Body::Fifo => 0,
-    };
-    let xattrs: usize = meta.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
-    (path.as_bytes().len() + target + xattrs) as u64
 }
 
 /// Every parent of `path` must be a directory or not have come yet; those are noted in `implied`. Says how many bytes

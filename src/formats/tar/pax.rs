@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::Dialect;
 use crate::tree::Time;
 
 /// What extended headers say about the next member (POSIX.1-2017, pax, "Extended Header").
@@ -36,7 +37,7 @@ const WITHOUT_MEANING: &[&[u8]] = &[
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// Reads the records of an extended header for one member.
-pub(super) fn read(mut bytes: &[u8]) -> Result<Extended, Bad> {
+pub(super) fn read(mut bytes: &[u8], dialect: Dialect) -> Result<Extended, Bad> {
     let mut extended = Extended::default();
     while !bytes.is_empty() {
         let (key, value, rest) = record(bytes).ok_or(Bad::Record("a record is malformed"))?;
@@ -56,7 +57,11 @@ pub(super) fn read(mut bytes: &[u8]) -> Result<Extended, Bad> {
                         return Err(Bad::Record("an extended attribute is there twice"));
                     }
                 }
-                _ => return Err(Bad::UnknownKey(key.to_vec())),
+                // What this would mean changes the content.
+                _ if dialect == Dialect::Strict || key.starts_with(b"GNU.sparse.") => {
+                    return Err(Bad::UnknownKey(key.to_vec()));
+                }
+                _ => (),
             },
         }
     }
@@ -152,9 +157,11 @@ mod tests {
 
     #[test]
     fn a_binary_attribute_may_hold_newlines() {
-        let extended = read(b"35 SCHILY.xattr.user.a=\n1 path=x\n2\n5 a=\n").unwrap_err();
+        let extended =
+            read(b"35 SCHILY.xattr.user.a=\n1 path=x\n2\n5 a=\n", Dialect::Strict).unwrap_err();
         assert_eq!(extended, Bad::UnknownKey(b"a".to_vec()));
-        let extended = read(b"35 SCHILY.xattr.user.a=\n1 path=x\n2\n9 path=y\n").unwrap();
+        let extended =
+            read(b"35 SCHILY.xattr.user.a=\n1 path=x\n2\n9 path=y\n", Dialect::Strict).unwrap();
         assert_eq!(*extended.xattrs[&b"user.a"[..]], *b"\n1 path=x\n2");
         assert_eq!(extended.path.unwrap(), b"y");
     }
@@ -174,7 +181,7 @@ mod tests {
             "10 size=-1\n",
             "20 hdrcharset=LATIN\n",
         ] {
-            assert!(read(bad.as_bytes()).is_err(), "{bad}");
+            assert!(read(bad.as_bytes(), Dialect::Strict).is_err(), "{bad}");
         }
         assert!(check_global(b"14 comment=x\n").is_err(), "the length is wrong");
         assert!(check_global(b"12 comment=\n").is_ok());
@@ -184,8 +191,8 @@ mod tests {
     proptest! {
         #[test]
         fn reading_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..80), text in "[0-9]{1,3} (size|mtime|path|uid)=[-0-9.]{0,9}\n") {
-            let _ = read(&bytes);
-            let _ = read(text.as_bytes());
+            let _ = read(&bytes, Dialect::Strict);
+            let _ = read(text.as_bytes(), Dialect::Layer);
         }
     }
 }

@@ -5,7 +5,7 @@ use ::tar::{EntryType, Header};
 use proptest::prelude::*;
 
 use super::*;
-use crate::tree::{BlobSink, Device, MemoryBlobs, Time, Tree};
+use crate::tree::{BlobSink, Device, MemoryBlobs, Meta, Time, Tree};
 
 /// A header that GNU tar would write, to be spoiled by `change`; what it should be is read from a few letters.
 fn member(
@@ -357,7 +357,88 @@ fn a_sink_that_takes_too_little_is_noticed() {
     assert!(error.to_string().contains("`a`: not all of its content was taken in"));
 }
 
+fn layer_members(members: &[Vec<u8>], end: &[u8]) -> Result<Vec<Member>, Error> {
+    let bytes = [&members.concat(), end].concat();
+    let mut members = Members::new(&*bytes, Dialect::Layer);
+    std::iter::from_fn(|| members.next_member().transpose()).collect()
+}
+
+#[test]
+fn layers_may_be_spelled_freely() {
+    let members = [
+        directory("/"),
+        directory("//usr/./bin//"),
+        pax(&[("VENDOR.note", b"x"), ("LIBARCHIVE.xattr.user.x", b"x"), ("SCHILY.xattr.", b"")]),
+        member(b'0', b"/usr/tool", b"", b"x", |header| header.set_mode(0o4_4755)),
+        member(b'1', b"usr/hard", b"/./usr/tool", b"", |header| {
+            header.as_old_mut().uid = [0; 8];
+            header.as_old_mut().mtime = [b' '; 12];
+        }),
+    ];
+    let read = layer_members(&members, &END).unwrap();
+    let names: Vec<_> = read.iter().map(|member| member.path.to_string()).collect();
+    assert_eq!(names, ["/", "/usr/bin", "/usr/tool", "/usr/hard"]);
+    assert_eq!(read[2].meta.mode, 0o4755);
+    assert!(read[2].meta.xattrs.is_empty());
+    assert_eq!(read[3].body, Body::HardLink(GuestPath::new("usr/tool").unwrap()));
+    assert_eq!((read[3].meta.uid, read[3].meta.mtime), (0, Time::default()));
+    assert_eq!(layer_members(&members, &[]).unwrap(), read, "no end marker");
+    assert_eq!(layer_members(&[], &[]).unwrap(), [], "nothing at all");
+}
+
+#[test]
+fn layers_may_not_leave_the_tree_or_be_read_two_ways() {
+    for bad in [
+        file("../a", ""),
+        file("/a/../../b", ""),
+        file("a/", ""),
+        link(b'1', "a", "../b"),
+        [pax(&[("GNU.sparse.major", b"1")]), file("a", "")].concat(),
+        member(b'5', b"a", b"", b"content", |_| ()),
+        member(b'0', b"a", b"", b"", |header| header.as_old_mut().uid = *b"nobody\0\0"),
+    ] {
+        assert!(layer_members(std::slice::from_ref(&bad), &END).is_err(), "{}", bad.escape_ascii());
+    }
+    let mut members = Members::new(&b"cut"[..], Dialect::Layer);
+    assert!(members.next_member().is_err());
+}
+
+prop_compose! {
+    fn any_member()(
+        names in prop::collection::vec("[a-z]{1,80}", 1..4),
+        (mode, uid, gid) in (0..0o10000u16, 0..u32::MAX, 0..u32::MAX),
+        seconds in prop_oneof![-5..5i64, Just(1 << 40), Just(-(1 << 40)), 0..2_000_000_000i64],
+        nanos in prop_oneof![Just(0), 0..1_000_000_000u32, Just(500_000_000)],
+        xattrs in prop::collection::btree_map("user\\.[a-z]{1,9}", prop::collection::vec(any::<u8>(), 0..99), 0..3),
+        body in prop_oneof![
+            Just(Body::Directory),
+            Just(Body::Fifo),
+            prop_oneof![0..10u64, Just(1 << 33), Just((1 << 33) - 1)].prop_map(|size| Body::File { size }),
+            "[a-z/]{1,200}".prop_map(|target| Body::Symlink(target.into_bytes().into())),
+            "[a-z]{1,200}".prop_map(|target| Body::HardLink(GuestPath::new(target).unwrap())),
+            (0..4096u32, 0..1u32 << 20).prop_map(|(major, minor)| Body::CharDevice(Device { major, minor })),
+        ],
+    ) -> Member {
+        let bytes = |text: String| text.into_bytes().into_boxed_slice();
+        let xattrs = xattrs.into_iter().map(|(name, value)| (bytes(name), value.into())).collect();
+        let meta = Meta { mode, uid, gid, mtime: Time { seconds, nanos }, xattrs };
+        Member { path: GuestPath::new(names.join("/")).unwrap(), meta, body }
+    }
+}
+
 proptest! {
+    #[test]
+    fn headers_say_what_is_read_from_them(member in any_member()) {
+        let bytes = headers(&member);
+        for dialect in [Dialect::Strict, Dialect::Layer] {
+            let mut members = Members::new(&*bytes, dialect);
+            prop_assert_eq!(members.next_member().unwrap(), Some(member.clone()));
+            prop_assert_eq!(members.place().offset, bytes.len() as u64);
+            let Body::File { size } = member.body else { continue };
+            prop_assert_eq!(members.place().next, bytes.len() as u64 + size + padding(size) as u64);
+        }
+    }
+
     #[test]
     fn reading_never_panics(
         places in prop::collection::vec((0..1536usize, any::<u8>()), 1..8),
@@ -374,5 +455,6 @@ proptest! {
             bytes[at] = with;
         }
         let _ = read_with(&bytes, &Options { special_files: true, ..Options::default() });
+        let _ = layer_members(&[bytes], &END);
     }
 }
