@@ -11,6 +11,7 @@ pub mod image;
 pub mod layer;
 pub mod layout;
 pub mod manifest;
+pub mod runtime;
 
 pub use config::Config;
 pub use error::Error;
