@@ -13,6 +13,7 @@ use super::{
     layout::{self, same_name},
 };
 use crate::{
+    digest::Digest,
     formats::tar::{self, Body, Dialect, Members},
     path::GuestPath,
 };
@@ -104,7 +105,9 @@ impl<R: Read + Seek> Archive<R> {
     fn saved(&mut self, saved: &Saved) -> Result<Image, Error> {
         let path =
             |text: &String| GuestPath::lenient(text).map_err(|_| Error::BadPath(text.clone()));
-        let config_bytes = image::read_small(self, &path(&saved.config)?, "image's config")?;
+        let config_path = path(&saved.config)?;
+        let config_bytes = image::read_small(self, &config_path, "image's config")?;
+        check_name(&config_path, &config_bytes)?;
         let config = Config::parse(&config_bytes)?;
         let (layers, diff_ids) = (saved.layers.len(), config.diff_ids.len());
         if layers != diff_ids {
@@ -129,6 +132,16 @@ impl<R: Read + Seek> Files for Archive<R> {
             }
         }
         Err(Error::NoSuchFile(path.clone()))
+    }
+}
+
+/// Docker calls configs by their digests, `HEX.json` or as blobs of a layout; then these must be right.
+fn check_name(path: &GuestPath, bytes: &[u8]) -> Result<(), Error> {
+    let name = String::from_utf8_lossy(path.file_name().unwrap_or_default());
+    let name = name.strip_suffix(".json").unwrap_or(&name);
+    match (name.parse::<Digest>(), Digest::of(bytes)) {
+        (Ok(expected), found) if expected != found => Err(Error::WrongDigest { expected, found }),
+        _ => Ok(()),
     }
 }
 
@@ -199,7 +212,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        digest::Digest,
         formats::{
             compress::Compression,
             oci::{
@@ -294,6 +306,12 @@ mod tests {
         let outside = br#"[{"Config":"../x","Layers":[]}]"#;
         let outside = file("manifest.json", outside);
         assert!(find(&outside, None, "amd64").unwrap_err().contains("`../x` is no path"));
+        let wrong = format!("{}.json", Digest::of("another"));
+        let list = format!("[{{\"Config\":\"{wrong}\",\"Layers\":[]}}]");
+        let named = [file(&wrong, b"{}"), file("manifest.json", list.as_bytes())];
+        assert!(
+            find(&named.concat(), None, "amd64").unwrap_err().contains("but this is sha256:4413")
+        );
         let few = [
             file("1.json", &config("amd64", 2)),
             file("manifest.json", br#"[{"Config":"1.json","Layers":[]}]"#),

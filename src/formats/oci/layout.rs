@@ -226,7 +226,7 @@ mod tests {
             size: 4,
             compression: Compression::Plain,
         };
-        assert_eq!(one.layers, [base.clone()]);
+        assert_eq!(one.layers, std::slice::from_ref(&base));
         for name in ["team/two:v2", "docker.io/team/two:v2"] {
             let two = find_in(&tree, &blobs, Some(name)).unwrap();
             assert_eq!((two.layers.len(), &two.layers[0]), (2, &base), "{name}");

@@ -22,6 +22,15 @@ pub(super) enum Bad {
     UnknownKey(Vec<u8>),
 }
 
+impl Extended {
+    fn set_xattr(&mut self, name: &[u8], value: &[u8]) -> Result<(), Bad> {
+        match self.xattrs.insert(name.into(), value.into()) {
+            None => Ok(()),
+            Some(_) => Err(Bad::Record("an extended attribute is there twice")),
+        }
+    }
+}
+
 /// Keys that say nothing a tree keeps: other times, names of owners, and notes of the archiver.
 const WITHOUT_MEANING: &[&[u8]] = &[
     b"atime",
@@ -53,9 +62,7 @@ pub(super) fn read(mut bytes: &[u8], dialect: Dialect) -> Result<Extended, Bad> 
             _ if WITHOUT_MEANING.contains(&key) => (),
             _ => match key.strip_prefix(XATTR) {
                 Some(name) if !name.is_empty() && name.len() <= 255 => {
-                    if extended.xattrs.insert(name.into(), value.into()).is_some() {
-                        return Err(Bad::Record("an extended attribute is there twice"));
-                    }
+                    extended.set_xattr(name, value)?;
                 }
                 // What this would mean changes the content.
                 _ if dialect == Dialect::Strict || key.starts_with(b"GNU.sparse.") => {

@@ -32,7 +32,7 @@ impl Default for Limits {
 ///
 /// Files go to `sink` and every byte of the archive, padding included, to `copy`. `below` are the layers under this
 /// one, the lowest first: directories that this layer implies but does not describe look as they do there, as in
-/// containerd's overlay applier (archive/tar.go), and hard links may name files there. A later member replaces an
+/// containerd's overlay applier (archive/tar.go), and hard links may name files there, whose content is not put again. A later member replaces an
 /// earlier one, a directory is merged with the one before it, and the top is always root's with mode 0755: all as
 /// containerd has it. Times that containerd would take from the clock are those of the members, or 1970.
 ///

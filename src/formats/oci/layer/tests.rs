@@ -278,6 +278,29 @@ fn what_no_layer_can_say_is_not_written() {
     assert!(write("f", inode(opaque, Kind::Fifo)).contains("that no layer can set"));
 }
 
+#[test]
+fn the_archive_of_a_tree_is_fixed() {
+    let bytes = [
+        directory("d"),
+        file("d/.wh.gone", ""),
+        file("d/.wh..wh..opq", ""),
+        member("f", 0o4755, Body::HardLink(path("g"))),
+        symlink("s", "d"),
+    ];
+    let blobs = MemoryBlobs::default();
+    let below = layer(&[], &[file("g", "")]).unwrap();
+    let tree = layer(&[&below], &bytes).unwrap();
+    let mut draft = tree.to_draft();
+    let Some(Node::Inode(inode)) = draft.get_mut(&path("f")) else { panic!("a file") };
+    inode.meta.xattrs.insert(b"user.x"[..].into(), b"y"[..].into());
+    inode.meta.mtime.nanos = 5;
+    let mut archive = Vec::new();
+    write(&draft.finish().unwrap(), &blobs, &mut archive).unwrap();
+    assert_eq!(archive.len(), 8 * 512 + 2 * 512);
+    let pinned = "d3d56bf30dc2c7f7c040f09caa2e35a3756099f8a73cf715b7bda48a30857786";
+    assert_eq!(Digest::of(&archive).hex(), pinned);
+}
+
 fn any_inode() -> impl Strategy<Value = Inode> {
     let seconds = prop_oneof![Just(0), 0..2_000_000_000i64, Just(LATER)];
     let nanos = prop_oneof![Just(0), 0..1_000_000_000u32];
