@@ -7,9 +7,12 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod cni;
 mod config;
 mod console;
+mod containerd;
 mod init;
+mod json;
 mod m5;
 mod sys;
 

@@ -97,15 +97,16 @@ fn run() -> Result<u8, Failure> {
     tell(&Event::Entropy);
 
     let text = std::fs::read_to_string(config::PATH).map_err(Failure::doing(config::PATH))?;
-    let config = config::parse(&text).map_err(|mistake| Failure::Guest(mistake.to_string()))?;
+    let config =
+        config::parse_guest(&text).map_err(|mistake| Failure::Guest(mistake.to_string()))?;
     network::up(&config.hostname)?;
     tell(&Event::Network);
 
     let mut processes = Processes::new()?;
     let daemon = Daemon::start(&mut processes)?;
-    let result = daemon
-        .wait_until_ready(&mut processes, config.timeout)
-        .and_then(|()| container::run(&config.container, config.timeout, &daemon, &mut processes));
+    let result = daemon.wait_until_ready(&mut processes, config.timeout).and_then(|()| {
+        container::run(config.container.as_ref().unwrap(), config.timeout, &daemon, &mut processes)
+    });
     if result.is_err() {
         daemon.tell_log();
     }

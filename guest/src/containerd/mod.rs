@@ -1,0 +1,2 @@
+//! containerd's API.
+pub mod message;
