@@ -10,17 +10,21 @@
 //! | `vsbuild` | all | version of this format: 1 |
 //! | `stage` | all | what happened, see below |
 //! | `uptime_us` | all | microseconds since the kernel started its clock, as the guest sees time |
-//! | `pid` | `containerd-started`, `container-started` | process id: of containerd; of the `ctr` that runs the container |
-//! | `name` | `container-started`, `container-exited` | the container's name |
-//! | `stream` | `output` | `stdout` or `stderr` of the container |
+//! | `pid` | `containerd-started`, `container-started`, `function-started` | process id: of containerd; of the container's first process |
+//! | `name` | `container-…`, `function-…` | the container's name |
+//! | `address` | `function-network` | its IPv4 address |
+//! | `cores`, `rest` | `function-pinned` | where the function runs, and where all else: lists as of `cpuset.cpus` |
+//! | `stream` | `output` | `stdout` or `stderr` of the container; `stdout` for both of a function's |
 //! | `text` | `output`, `log`, `error` | one line, without its end; bytes that are not UTF-8 come as U+FFFD |
-//! | `code` | `container-exited`, `exit` | exit code, 0 to 255 |
+//! | `code` | `container-exited`, `function-stopped`, `exit` | exit code, 0 to 255 |
 //!
 //! Stages of a boot that goes well, in this order: `init` (first instruction of ours), `mounted`, `entropy`, `network`,
 //! `containerd-started`, `containerd-ready` (its socket answers), `container-started`, `output` (any number),
-//! `container-exited`, `containerd-stopped`, `exit`.
+//! `container-exited`, `containerd-stopped`, `exit`. A run of a function has in the place of the container's, for each
+//! container: `function-starting`, `function-network`, `function-started`, for the function itself `function-pinned`,
+//! `function-ready`; at the end, last container first, `output` (any number) and `function-stopped`.
 //!
-//! `error` says what went wrong; before it, `log` repeats the last lines of containerd's log if that ran. Whatever happens, the last
+//! `error` says what went wrong; before it, `log` repeats the last lines of the containers' and containerd's logs if those ran. Whatever happens, the last
 //! line is `exit`, with the code that the host should take for the result of the whole run: the container's own, or one
 //! of [`crate::init::Failure::code`]. When it is printed all file systems are already read-only and synced.
 
@@ -47,8 +51,20 @@ pub enum Event<'a> {
     DaemonStarted { pid: i32 },
     /// containerd accepts connections.
     DaemonReady,
-    /// The container is being started, by this `ctr` process.
+    /// The container was started: its first process.
     ContainerStarted { name: &'a str, pid: i32 },
+    /// The container of a function, or of what it needs, was made; its network comes next.
+    FunctionStarting { name: &'a str },
+    /// It has its network.
+    FunctionNetwork { name: &'a str, address: &'a str },
+    /// It was started: its first process.
+    FunctionStarted { name: &'a str, pid: i32 },
+    /// The function runs on these cores, all else on the rest.
+    FunctionPinned { name: &'a str, cores: &'a str, rest: &'a str },
+    /// Its port accepts connections.
+    FunctionReady { name: &'a str },
+    /// It ended, as asked.
+    FunctionStopped { name: &'a str, code: u8 },
     /// A line that the container wrote.
     Output { stream: Stream, text: &'a [u8] },
     /// The container ended.
@@ -94,6 +110,23 @@ impl Event<'_> {
             Event::Log { text } => line += &format!(r#","text":{}"#, quoted(text)),
             Event::Error { text } => line += &format!(r#","text":{}"#, quoted(text.as_bytes())),
             Event::Exit { code } => line += &format!(r#","code":{code}"#),
+            Event::FunctionStarting { name } | Event::FunctionReady { name } => {
+                line += &format!(r#","name":{}"#, quoted(name.as_bytes()));
+            }
+            Event::FunctionNetwork { name, address } => {
+                let (name, address) = (quoted(name.as_bytes()), quoted(address.as_bytes()));
+                line += &format!(r#","name":{name},"address":{address}"#);
+            }
+            Event::FunctionStarted { name, pid } => {
+                line += &format!(r#","name":{},"pid":{pid}"#, quoted(name.as_bytes()));
+            }
+            Event::FunctionPinned { name, cores, rest } => {
+                let [name, cores, rest] = [name, cores, rest].map(|text| quoted(text.as_bytes()));
+                line += &format!(r#","name":{name},"cores":{cores},"rest":{rest}"#);
+            }
+            Event::FunctionStopped { name, code } => {
+                line += &format!(r#","name":{},"code":{code}"#, quoted(name.as_bytes()));
+            }
             Event::Init
             | Event::Entropy
             | Event::Mounted
@@ -113,6 +146,12 @@ impl Event<'_> {
             Event::DaemonStarted { .. } => "containerd-started",
             Event::DaemonReady => "containerd-ready",
             Event::ContainerStarted { .. } => "container-started",
+            Event::FunctionStarting { .. } => "function-starting",
+            Event::FunctionNetwork { .. } => "function-network",
+            Event::FunctionStarted { .. } => "function-started",
+            Event::FunctionPinned { .. } => "function-pinned",
+            Event::FunctionReady { .. } => "function-ready",
+            Event::FunctionStopped { .. } => "function-stopped",
             Event::Output { .. } => "output",
             Event::ContainerExited { .. } => "container-exited",
             Event::DaemonStopped => "containerd-stopped",
@@ -132,7 +171,7 @@ pub fn tell(event: &Event) {
 }
 
 /// `text` as a JSON string.
-fn quoted(text: &[u8]) -> String {
+pub fn quoted(text: &[u8]) -> String {
     let mut json = String::from("\"");
     for character in String::from_utf8_lossy(text).chars() {
         match character {
@@ -166,6 +205,14 @@ mod tests {
         assert_eq!(
             Event::ContainerExited { name: "hello", code: 3 }.line(7),
             r#"{"vsbuild":1,"stage":"container-exited","uptime_us":7,"name":"hello","code":3}"#
+        );
+    }
+
+    #[test]
+    fn a_function_says_where_it_runs() {
+        assert_eq!(
+            Event::FunctionPinned { name: "f", cores: "3", rest: "0-2" }.line(7),
+            r#"{"vsbuild":1,"stage":"function-pinned","uptime_us":7,"name":"f","cores":"3","rest":"0-2"}"#
         );
     }
 

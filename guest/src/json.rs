@@ -62,11 +62,6 @@ impl<'a> Json<'a> {
             Kind::Word | Kind::List(_) | Kind::Object(_) => None,
         }
     }
-
-    /// Whether it is an object.
-    pub fn is_object(&self) -> bool {
-        matches!(self.kind, Kind::Object(_))
-    }
 }
 
 struct Reader<'a> {

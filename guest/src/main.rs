@@ -11,6 +11,7 @@ mod cni;
 mod config;
 mod console;
 mod containerd;
+mod grpc;
 mod init;
 mod json;
 mod m5;

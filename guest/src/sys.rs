@@ -160,6 +160,24 @@ pub fn signal(pid: i32, signal: Signal) {
     unsafe { libc::kill(pid, signal.number()) };
 }
 
+/// Whether there is such a process: a zombie counts until its parent has learned of its end.
+pub fn is_alive(pid: i32) -> bool {
+    // SAFETY: takes numbers.
+    unsafe { libc::kill(pid, 0) == 0 }
+}
+
+/// A descriptor that becomes readable when a process ends, whoever's child it is.
+pub fn watch_process(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers and gives a descriptor, which has close-on-exec set by itself.
+    unsafe { descriptor(libc::syscall(libc::SYS_pidfd_open, pid, 0) as libc::c_int) }
+}
+
+/// Makes a named pipe.
+pub fn make_fifo(path: &CStr) -> io::Result<()> {
+    // SAFETY: a NUL-terminated string.
+    check(unsafe { libc::mkfifo(path.as_ptr(), 0o600) })
+}
+
 /// Ends every process but this one, and waits until they are gone.
 pub fn kill_all() {
     signal(-1, Signal::Kill);
@@ -168,7 +186,8 @@ pub fn kill_all() {
 }
 
 impl Signal {
-    fn number(self) -> libc::c_int {
+    /// Its number.
+    pub fn number(self) -> libc::c_int {
         match self {
             Signal::Terminate => libc::SIGTERM,
             Signal::Kill => libc::SIGKILL,
@@ -269,6 +288,22 @@ mod tests {
     fn exit_codes_are_those_of_a_shell() {
         assert_eq!(exit_code(3 << 8), 3);
         assert_eq!(exit_code(libc::SIGKILL), 137);
+    }
+
+    #[test]
+    fn the_end_of_a_process_can_be_waited_for() {
+        use std::os::fd::AsFd;
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let pid = child.id() as i32;
+        let end = watch_process(pid).expect("a pidfd");
+        let ended = |limit| poll([Some(end.as_fd())], Duration::from_millis(limit)).expect("poll");
+        assert!(is_alive(pid));
+        assert_eq!(ended(1), [false]);
+        signal(pid, Signal::Kill);
+        assert_eq!(ended(5000), [true]);
+        child.wait().expect("it is our child");
+        assert!(!is_alive(pid));
+        assert!(watch_process(pid).is_err());
     }
 
     #[test]

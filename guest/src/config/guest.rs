@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `hostname` | at most once | the guest's name; `vsbuild` if not given |
 //! | `timeout` | at most once | seconds of guest time that each thing may take which is waited for: containerd, a container's port, a reply, the end of a container; 300 if not given |
+//! | `namespace` | at most once | containerd's namespace, where the images are; `default` if not given |
 //! | `container` | at most once | name of a container to run to its end; the other keys only stand beside this one |
 //! | `rootfs` | once | absolute path of its root file system, in the image |
 //! | `arg` | at least once | its program, then the arguments, in order |
@@ -21,6 +22,8 @@ pub const PATH: &str = "/etc/vsbuild/guest.conf";
 pub struct Config {
     /// The guest's host name.
     pub hostname: String,
+    /// containerd's namespace.
+    pub namespace: String,
     /// The container to run.
     pub container: Option<Container>,
     /// How long to wait for whatever is waited for.
@@ -42,13 +45,15 @@ pub struct Container {
 
 /// Reads the text of a configuration.
 pub fn parse(text: &str) -> Result<Config, Mistake> {
-    let (mut hostname, mut name, mut rootfs, mut timeout) = (None, None, None, None);
+    let (mut hostname, mut namespace, mut timeout) = (None, None, None);
+    let (mut name, mut rootfs) = (None, None);
     let (mut args, mut env) = (Vec::new(), Vec::new());
 
     for entry in entries(PATH, text) {
         let entry = entry?;
         match entry.key {
             "hostname" => entry.once(&mut hostname, entry.value.to_owned())?,
+            "namespace" => entry.once(&mut namespace, entry.name()?)?,
             "container" => entry.once(&mut name, entry.name()?)?,
             "rootfs" => entry.once(&mut rootfs, entry.path()?)?,
             "arg" => args.push(entry.value.to_owned()),
@@ -73,6 +78,7 @@ pub fn parse(text: &str) -> Result<Config, Mistake> {
     };
     Ok(Config {
         hostname: hostname.unwrap_or_else(|| "vsbuild".to_owned()),
+        namespace: namespace.unwrap_or_else(|| "default".to_owned()),
         container,
         timeout: Duration::from_secs(timeout.unwrap_or(300)),
     })
@@ -90,12 +96,13 @@ mod tests {
 
     #[test]
     fn values_are_taken_as_they_stand() {
-        let text = "# what to run\n\nhostname h\ncontainer hello\nrootfs /srv/r\narg /bin/echo\n\
+        let text = "# what to run\n\nhostname h\nnamespace n\ncontainer hello\nrootfs /srv/r\narg /bin/echo\n\
                     arg  two  words, \"as\" they stand \nenv A=b=c\ntimeout 7\n";
         assert_eq!(
             parse(text),
             Ok(Config {
                 hostname: "h".into(),
+                namespace: "n".into(),
                 container: Some(Container {
                     name: "hello".into(),
                     rootfs: "/srv/r".into(),
@@ -110,7 +117,7 @@ mod tests {
     #[test]
     fn an_empty_file_is_a_guest_that_only_has_functions() {
         let config = parse("").expect("nothing is required");
-        assert_eq!(config.hostname, "vsbuild");
+        assert_eq!((&*config.hostname, &*config.namespace), ("vsbuild", "default"));
         assert_eq!((config.container, config.timeout.as_secs()), (None, 300));
     }
 

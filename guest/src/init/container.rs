@@ -1,46 +1,49 @@
-//! Runs one container, through containerd's own client `ctr`, and tells what it writes.
+//! Runs the container of `guest.conf` to its end, and tells what it writes while it writes it.
 
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
-use std::os::fd::AsFd;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
-use super::daemon::Daemon;
 use super::lines::Lines;
-use super::processes::Processes;
+use super::system::System;
 use super::{Failure, GO_ENVIRONMENT};
 use crate::config::Container;
 use crate::console::{tell, Event, Stream};
+use crate::containerd::{spec_of_directory, Make, Mounts, Streams};
 use crate::sys::{self, Signal};
 
-const CLIENT: &str = "/usr/bin/ctr";
+/// Where the pipes lie that its output comes through.
+const DIRECTORY: &str = "/run/vsbuild";
 
 /// Runs it to its end; gives its exit code.
-pub fn run(
-    container: &Container,
-    limit: Duration,
-    daemon: &Daemon,
-    processes: &mut Processes,
-) -> Result<u8, Failure> {
-    let deadline = sys::uptime() + limit;
-    let mut ctr = Command::new(CLIENT);
-    ctr.args(arguments(container));
-    let mut child =
-        processes.start(ctr.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
-    let pid = child.id() as i32;
-    tell(&Event::ContainerStarted { name: &container.name, pid });
+pub fn run(container: &Container, system: &mut System) -> Result<u8, Failure> {
+    let name = &*container.name;
+    let deadline = sys::uptime() + system.limit;
+    fs::create_dir_all(DIRECTORY).map_err(Failure::doing(DIRECTORY))?;
+    let mut stdout = Output::new(Stream::Stdout, "stdout")?;
+    let mut stderr = Output::new(Stream::Stderr, "stderr")?;
 
-    let mut stdout = Output::new(Stream::Stdout, child.stdout.take());
-    let mut stderr = Output::new(Stream::Stderr, child.stderr.take());
+    let (variable, value) = GO_ENVIRONMENT;
+    let spec = spec_of_directory(container, &format!("{variable}={value}"));
+    let make = Make { name, image: "", snapshot: false, spec: spec.as_bytes() };
+    system.client.create_container(&make)?;
+    let streams = Streams { stdout: &stdout.path, stderr: &stderr.path };
+    let pid = system.client.create_task(name, &Mounts::default(), &streams)?;
+    system.client.start_task(name)?;
+    tell(&Event::ContainerStarted { name, pid });
+
     while stdout.is_open() || stderr.is_open() {
-        daemon.check(processes)?;
+        system.daemon.check(system.processes)?;
         let Some(left) = deadline.checked_sub(sys::uptime()) else {
-            sys::signal(pid, Signal::Terminate);
-            return Err(Failure::Timeout { what: "waiting for the container to end", limit });
+            sys::signal(pid, Signal::Kill);
+            let what = "waiting for the container to end".to_owned();
+            return Err(Failure::Timeout { what, limit: system.limit });
         };
-        let [out, err, _] =
-            sys::poll([stdout.pipe(), stderr.pipe(), Some(processes.changes())], left)
-                .map_err(Failure::doing("waiting for the container"))?;
+        let changes = Some(system.processes.changes());
+        let [out, err, _] = sys::poll([stdout.pipe(), stderr.pipe(), changes], left)
+            .map_err(Failure::doing("waiting for the container"))?;
         if out {
             stdout.read();
         }
@@ -48,43 +51,36 @@ pub fn run(
             stderr.read();
         }
     }
-    let code = processes
-        .wait(pid, deadline)
-        .ok_or(Failure::Timeout { what: "waiting for ctr to end", limit })?;
-    tell(&Event::ContainerExited { name: &container.name, code });
+    let code = system.client.wait_task(name)?;
+    tell(&Event::ContainerExited { name, code });
     Ok(code)
 }
 
-/// The words after `ctr`.
-fn arguments(container: &Container) -> Vec<String> {
-    let (variable, value) = GO_ENVIRONMENT;
-    let mut words: Vec<String> = vec!["run".into(), "--rm".into()];
-    // The container's own settings come later and win.
-    for setting in std::iter::once(&format!("{variable}={value}")).chain(&container.env) {
-        words.extend(["--env".into(), setting.clone()]);
-    }
-    words.extend(["--rootfs".into(), container.rootfs.clone(), container.name.clone()]);
-    words.extend_from_slice(&container.args);
-    words
-}
-
 /// One of the two streams of a container.
-struct Output<P> {
+struct Output {
     stream: Stream,
-    pipe: Option<P>,
+    path: String,
+    pipe: Option<File>,
     lines: Lines,
 }
 
-impl<P: Read + AsFd> Output<P> {
-    fn new(stream: Stream, pipe: Option<P>) -> Output<P> {
-        Output { stream, pipe, lines: Lines::default() }
+impl Output {
+    /// Makes a pipe for it. That is at its end when the shim, which has it open for as long as the container can write, closes it.
+    fn new(stream: Stream, name: &str) -> Result<Output, Failure> {
+        let path = format!("{DIRECTORY}/{name}");
+        let pipe = CString::new(&*path)
+            .map_err(Into::into)
+            .and_then(|path| sys::make_fifo(&path))
+            .and_then(|()| OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path))
+            .map_err(Failure::doing(&path))?;
+        Ok(Output { stream, path, pipe: Some(pipe), lines: Lines::default() })
     }
 
     fn is_open(&self) -> bool {
         self.pipe.is_some()
     }
 
-    fn pipe(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+    fn pipe(&self) -> Option<BorrowedFd<'_>> {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
@@ -94,43 +90,13 @@ impl<P: Read + AsFd> Output<P> {
         let tell_line = |text: &[u8]| tell(&Event::Output { stream: self.stream, text });
         let mut buffer = [0; 4096];
         match pipe.read(&mut buffer) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error)
+                if [ErrorKind::Interrupted, ErrorKind::WouldBlock].contains(&error.kind()) => {}
             Ok(0) | Err(_) => {
                 self.lines.finish(tell_line);
                 self.pipe = None;
             }
             Ok(length) => self.lines.feed(&buffer[..length], tell_line),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_ctr_is_told() {
-        let container = Container {
-            name: "hello".into(),
-            rootfs: "/srv/rootfs".into(),
-            args: vec!["/bin/echo".into(), "a b".into()],
-            env: vec!["A=b".into()],
-        };
-        assert_eq!(
-            arguments(&container),
-            [
-                "run",
-                "--rm",
-                "--env",
-                "GODEBUG=gcstoptheworld=1",
-                "--env",
-                "A=b",
-                "--rootfs",
-                "/srv/rootfs",
-                "hello",
-                "/bin/echo",
-                "a b",
-            ]
-        );
     }
 }

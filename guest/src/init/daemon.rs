@@ -9,11 +9,11 @@ use std::time::Duration;
 use super::processes::Processes;
 use super::Failure;
 use crate::console::{tell, Event};
+use crate::containerd;
 use crate::sys::{self, Signal};
 
 const PROGRAM: &str = "/usr/bin/containerd";
 const STATE: &std::ffi::CStr = c"/run/containerd";
-const SOCKET: &str = "/run/containerd/containerd.sock";
 /// In memory: a log is of no use on a disk that forgets everything.
 const LOG: &str = "/run/containerd.log";
 
@@ -56,10 +56,10 @@ impl Daemon {
         limit: Duration,
     ) -> Result<(), Failure> {
         let deadline = sys::uptime() + limit;
-        while UnixStream::connect(SOCKET).is_err() {
+        while UnixStream::connect(containerd::SOCKET).is_err() {
             self.check(processes)?;
             let Some(left) = deadline.checked_sub(sys::uptime()) else {
-                return Err(Failure::Timeout { what: "waiting for containerd", limit });
+                return Err(Failure::Timeout { what: "waiting for containerd".to_owned(), limit });
             };
             sys::poll([Some(self.neighbours.as_fd()), Some(processes.changes())], left)
                 .map_err(Failure::doing("waiting for containerd"))?;
@@ -98,7 +98,11 @@ impl Daemon {
     }
 }
 
-fn last_lines(text: &[u8], count: usize) -> Vec<&[u8]> {
+/// The last `count` lines of a text.
+pub fn last_lines(text: &[u8], count: usize) -> Vec<&[u8]> {
+    if text.is_empty() {
+        return Vec::new();
+    }
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let mut lines: Vec<_> = text.rsplit(|&byte| byte == b'\n').take(count).collect();
     lines.reverse();
@@ -113,5 +117,7 @@ mod tests {
     fn the_end_of_a_log() {
         assert_eq!(last_lines(b"a\nb\nc\n", 2), [b"b", b"c"]);
         assert_eq!(last_lines(b"a\nb", 9), [b"a", b"b"]);
+        assert_eq!(last_lines(b"\n", 9), [b""]);
+        assert!(last_lines(b"", 9).is_empty());
     }
 }

@@ -1,16 +1,22 @@
-//! Process 1 of the guest: makes the machine ready, runs one container through containerd, turns the machine off.
+//! Process 1 of the guest: makes the machine ready, runs a function or a container through containerd, turns the machine off.
 //!
-//! A simulated second costs minutes, so nothing here polls: every wait is for an event of the kernel, with a deadline.
+//! A simulated second costs minutes, so every wait is for an event of the kernel, with a deadline; only a port that doesn't
+//! accept connections yet is tried again and again. Programs are started only where nothing else will do: what `ctr` and
+//! `runc` would be called for, init asks containerd or the kernel for itself.
 //! Whatever goes wrong, process 1 doesn't die (the kernel would panic): it tells the host and turns the machine off.
 
 mod container;
+mod cores;
 mod daemon;
 mod entropy;
+mod functions;
 mod lines;
 mod mounts;
 mod network;
 mod power;
 mod processes;
+mod system;
+mod task;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -18,10 +24,13 @@ use std::time::Duration;
 
 use crate::config;
 use crate::console::{tell, Event};
+use crate::containerd::{self, Client};
 use daemon::Daemon;
 use processes::Processes;
+use system::System;
+use task::Task;
 
-/// What every Go program of the guest gets in its environment: containerd, the shim, runc, ctr, and the container.
+/// What every Go program of the guest gets in its environment: containerd, the shim, runc, CNI plugins, and the container.
 ///
 /// gem5 24 executes `xchg r8, rax` as a nop, which breaks the write barrier that Go's collector needs while it runs beside
 /// the program: containerd dies in its first collection. A collector that stops the world needs no barrier. It is set on
@@ -39,7 +48,7 @@ pub enum Failure {
     /// Something took longer than the configuration allows.
     Timeout {
         /// What was waited for.
-        what: &'static str,
+        what: String,
         /// For how long.
         limit: Duration,
     },
@@ -71,6 +80,18 @@ impl fmt::Display for Failure {
     }
 }
 
+impl From<config::Mistake> for Failure {
+    fn from(mistake: config::Mistake) -> Failure {
+        Failure::Guest(mistake.to_string())
+    }
+}
+
+impl From<containerd::Failed> for Failure {
+    fn from(failed: containerd::Failed) -> Failure {
+        Failure::Guest(format!("containerd, {}: {}", failed.method, failed.error))
+    }
+}
+
 /// Runs the guest from beginning to end. Never returns.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|bug| {
@@ -89,23 +110,30 @@ fn report(failure: &Failure) {
     tell(&Event::Error { text: &failure.to_string() });
 }
 
-/// Gives the container's exit code.
+/// Gives the result of the run: the container's exit code, or 0 if a function replied rightly.
 fn run() -> Result<u8, Failure> {
     mounts::mount_all()?;
     tell(&Event::Mounted);
     entropy::seed()?;
     tell(&Event::Entropy);
 
-    let text = std::fs::read_to_string(config::PATH).map_err(Failure::doing(config::PATH))?;
-    let config =
-        config::parse_guest(&text).map_err(|mistake| Failure::Guest(mistake.to_string()))?;
+    let config = task::configuration()?;
+    let task = task::decide(config.container)?;
     network::up(&config.hostname)?;
     tell(&Event::Network);
 
     let mut processes = Processes::new()?;
     let daemon = Daemon::start(&mut processes)?;
     let result = daemon.wait_until_ready(&mut processes, config.timeout).and_then(|()| {
-        container::run(config.container.as_ref().unwrap(), config.timeout, &daemon, &mut processes)
+        let client = Client::connect(&config.namespace, config.timeout)?;
+        let (daemon, processes) = (&daemon, &mut processes);
+        let mut system = System { client, daemon, processes, limit: config.timeout };
+        match &task {
+            Task::Container(container) => container::run(container, &mut system),
+            Task::Function(functions, parameters, cores) => {
+                functions::run(functions, parameters, cores, &mut system)
+            }
+        }
     });
     if result.is_err() {
         daemon.tell_log();

@@ -1,10 +1,56 @@
-//! The guest's own network: host name and loopback device.
+//! The guest's own network, host name and loopback device, and that of containers, by CNI.
 
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::processes::Processes;
 use super::Failure;
+use crate::cni::{self, Attachment, Call};
 use crate::sys;
+
+/// What goes into a plugin, and what comes out. In files, so that no plugin can keep init waiting at a pipe.
+const INPUT: &str = "/run/vsbuild/cni-input";
+const OUTPUT: &str = "/run/vsbuild/cni-output";
 
 /// Brings it up. containerd's CRI plugin listens on the loopback address and takes the daemon down if it's missing.
 pub fn up(hostname: &str) -> Result<(), Failure> {
     sys::set_hostname(hostname).map_err(Failure::doing("setting the host name"))?;
     sys::loopback_up().map_err(Failure::doing("bringing up the loopback device"))
+}
+
+/// Gives a container its network; gives its address. Each plugin may take as long as `limit`.
+pub fn attach(
+    attachment: &Attachment,
+    limit: Duration,
+    processes: &mut Processes,
+) -> Result<String, Failure> {
+    let list = fs::read_to_string(cni::LIST).map_err(Failure::doing(cni::LIST))?;
+    cni::attach(&list, attachment, |call| plugin(call, limit, processes)).map_err(Failure::Guest)
+}
+
+/// Runs a plugin to its end; gives what it wrote.
+fn plugin(call: &Call, limit: Duration, processes: &mut Processes) -> Result<Vec<u8>, String> {
+    let program = &*call.program;
+    let file = |error| format!("{program}: {error}");
+    fs::write(INPUT, &call.input).map_err(file)?;
+    let (input, output) = (File::open(INPUT).map_err(file)?, File::create(OUTPUT).map_err(file)?);
+
+    let mut command = Command::new(program);
+    // What Go says when it panics is best seen on the console.
+    command.stdin(input).stdout(output).stderr(Stdio::inherit());
+    let environment = call.environment.iter().map(|(name, value)| (*name, &**value));
+    let child = processes.start_with(&mut command, environment).map_err(|why| why.to_string())?;
+    let pid = child.id() as i32;
+
+    let code = processes.wait(pid, sys::uptime() + limit);
+    let output = fs::read(OUTPUT).map_err(file)?;
+    match code {
+        Some(0) => Ok(output),
+        Some(code) => Err(format!("{program} ended with code {code}: {}", cni::complaint(&output))),
+        None => {
+            sys::signal(pid, sys::Signal::Kill);
+            Err(format!("{program} did not end within {} s of guest time", limit.as_secs()))
+        }
+    }
 }

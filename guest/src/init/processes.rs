@@ -30,12 +30,22 @@ impl Processes {
 
     /// Starts a program, in an environment that depends on nothing but this function.
     pub fn start(&mut self, command: &mut Command) -> Result<Child, Failure> {
+        self.start_with(command, [])
+    }
+
+    /// Starts a program, with `more` in its environment.
+    pub fn start_with<'a>(
+        &mut self,
+        command: &mut Command,
+        more: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Child, Failure> {
         let name = command.get_program().to_string_lossy().into_owned();
         let child = command
             .env_clear()
             .env("PATH", PATH)
             .env("HOME", "/root")
             .envs([GO_ENVIRONMENT])
+            .envs(more)
             .spawn()
             .map_err(Failure::doing(format!("starting {name}")))?;
         self.own.insert(child.id() as i32, None);

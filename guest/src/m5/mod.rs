@@ -57,6 +57,15 @@ pub fn end_simulation(code: u8) -> Result<(), String> {
     })
 }
 
+/// Tells the simulation script that the run has come to a certain point, by `fail` with a code that means it. Outside gem5,
+/// nothing.
+pub fn reached(code: u64) -> Result<(), String> {
+    if !is_gem5() {
+        return Ok(());
+    }
+    perform(&Call { operation: Operation::Fail, arguments: [0, code] })
+}
+
 /// Whether gem5's processor runs us.
 pub fn is_gem5() -> bool {
     std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|cpuinfo| names_gem5(&cpuinfo))

@@ -1,0 +1,19 @@
+//! What running containers takes.
+
+use std::time::Duration;
+
+use super::daemon::Daemon;
+use super::processes::Processes;
+use crate::containerd::Client;
+
+/// What starting and stopping containers takes.
+pub struct System<'a> {
+    /// containerd's API.
+    pub client: Client,
+    /// containerd's process.
+    pub daemon: &'a Daemon,
+    /// The processes of init.
+    pub processes: &'a mut Processes,
+    /// How long each thing may take that is waited for.
+    pub limit: Duration,
+}
