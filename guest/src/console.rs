@@ -63,6 +63,27 @@ pub enum Event<'a> {
     FunctionPinned { name: &'a str, cores: &'a str, rest: &'a str },
     /// Its port accepts connections.
     FunctionReady { name: &'a str },
+    /// The invocations before the measured ones begin.
+    WarmStarted { count: u64 },
+    /// They are over.
+    WarmEnded,
+    /// A measured invocation, told after the last one.
+    Invocation {
+        number: u64,
+        ok: bool,
+        /// From request to reply, in nanoseconds.
+        latency: u64,
+        request: &'a str,
+        reply: Option<&'a str>,
+    },
+    /// All invocations are over.
+    Invoked {
+        name: &'a str,
+        warm: u64,
+        invocations: u64,
+        failed: u64,
+        latencies: Option<Latencies>,
+    },
     /// It ended, as asked.
     FunctionStopped { name: &'a str, code: u8 },
     /// A line that the container wrote.
@@ -86,6 +107,35 @@ pub enum Stream {
     Stdout,
     /// Standard error.
     Stderr,
+}
+
+/// The latencies of many invocations, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Latencies {
+    min: u64,
+    median: u64,
+    p90: u64,
+    p99: u64,
+    max: u64,
+    mean: u64,
+}
+
+impl Latencies {
+    /// Of these; none if there are none. A percentile is the shortest latency that so many did not exceed.
+    pub fn of(mut all: Vec<u64>) -> Option<Latencies> {
+        all.sort_unstable();
+        let (min, max) = (*all.first()?, *all.last()?);
+        let percentile = |percent: usize| all[(all.len() * percent).div_ceil(100).max(1) - 1];
+        let mean = all.iter().sum::<u64>() / all.len() as u64;
+        let (median, p90, p99) = (percentile(50), percentile(90), percentile(99));
+        Some(Latencies { min, median, p90, p99, max, mean })
+    }
+
+    fn json(&self) -> String {
+        let Latencies { min, median, p90, p99, max, mean } = self;
+        let (low, high) = (format!(r#""min":{min},"median":{median}"#), format!(r#""max":{max}"#));
+        format!(r#"{{{low},"p90":{p90},"p99":{p99},{high},"mean":{mean}}}"#)
+    }
 }
 
 impl Event<'_> {
@@ -127,7 +177,26 @@ impl Event<'_> {
             Event::FunctionStopped { name, code } => {
                 line += &format!(r#","name":{},"code":{code}"#, quoted(name.as_bytes()));
             }
+            Event::WarmStarted { count } => line += &format!(r#","count":{count}"#),
+            Event::Invocation { number, ok, latency, request, reply } => {
+                let request = quoted(request.as_bytes());
+                line += &format!(
+                    r#","n":{number},"ok":{ok},"latency_ns":{latency},"request":{request}"#
+                );
+                if let Some(reply) = reply {
+                    line += &format!(r#","reply":{}"#, quoted(reply.as_bytes()));
+                }
+            }
+            Event::Invoked { name, warm, invocations, failed, latencies } => {
+                let name = quoted(name.as_bytes());
+                line += &format!(r#","name":{name},"warm":{warm},"invocations":{invocations}"#);
+                line += &format!(r#","failed":{failed}"#);
+                if let Some(latencies) = latencies {
+                    line += &format!(r#","latency_ns":{}"#, latencies.json());
+                }
+            }
             Event::Init
+            | Event::WarmEnded
             | Event::Entropy
             | Event::Mounted
             | Event::Network
@@ -151,6 +220,10 @@ impl Event<'_> {
             Event::FunctionStarted { .. } => "function-started",
             Event::FunctionPinned { .. } => "function-pinned",
             Event::FunctionReady { .. } => "function-ready",
+            Event::WarmStarted { .. } => "warm-started",
+            Event::WarmEnded => "warm-ended",
+            Event::Invocation { .. } => "invocation",
+            Event::Invoked { .. } => "invoked",
             Event::FunctionStopped { .. } => "function-stopped",
             Event::Output { .. } => "output",
             Event::ContainerExited { .. } => "container-exited",
@@ -214,6 +287,23 @@ mod tests {
             Event::FunctionPinned { name: "f", cores: "3", rest: "0-2" }.line(7),
             r#"{"vsbuild":1,"stage":"function-pinned","uptime_us":7,"name":"f","cores":"3","rest":"0-2"}"#
         );
+    }
+
+    #[test]
+    fn invocations_are_told_with_their_latencies() {
+        let latencies = Latencies::of((1..=100).rev().collect());
+        let invoked = Event::Invoked { name: "f", warm: 1, invocations: 100, failed: 0, latencies };
+        assert_eq!(
+            invoked.line(7),
+            r#"{"vsbuild":1,"stage":"invoked","uptime_us":7,"name":"f","warm":1,"invocations":100,"failed":0,"latency_ns":{"min":1,"median":50,"p90":90,"p99":99,"max":100,"mean":50}}"#
+        );
+        let (request, reply) = ("a\"", None);
+        let one = Event::Invocation { number: 0, ok: true, latency: 9, request, reply };
+        assert_eq!(
+            one.line(7),
+            r#"{"vsbuild":1,"stage":"invocation","uptime_us":7,"n":0,"ok":true,"latency_ns":9,"request":"a\""}"#
+        );
+        assert_eq!(Latencies::of(Vec::new()), None);
     }
 
     #[test]

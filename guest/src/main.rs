@@ -2,7 +2,8 @@
 //!
 //! One static binary under several names, because a simulated disk should hold, and a simulated processor load, as
 //! little as possible. Which program it is follows from the name it was called by or, called `guest`, from its first
-//! argument: `init` (process 1 of the guest) or `m5` (talks to the gem5 simulator).
+//! argument: `init` (process 1 of the guest), `invoke` (calls a function) or `m5` (talks to
+//! the gem5 simulator).
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -13,8 +14,10 @@ mod console;
 mod containerd;
 mod grpc;
 mod init;
+mod invoke;
 mod json;
 mod m5;
+mod protobuf;
 mod sys;
 
 use std::ffi::OsString;
@@ -23,6 +26,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: guest init            start the guest: only as process 1
+       guest invoke NAME …   call a function that runs already
        guest m5 OPERATION …  an operation of the gem5 simulator; `guest m5 help` lists them
 ";
 
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
             eprintln!("init: this is not process 1; nothing done");
             ExitCode::FAILURE
         }
+        Some("invoke") => invoke::main(&rest),
         Some("m5") => m5::main(&rest),
         _ => {
             eprint!("{USAGE}");

@@ -111,10 +111,17 @@ pub enum Generator {
     Linear,
 }
 
+/// Reads a function of this guest and all that it needs, in the order of [`with_needs`].
+pub fn of_guest(name: &str) -> Result<Vec<Function>, Mistake> {
+    with_needs(name, |path| {
+        std::fs::read_to_string(path).map_err(|error| Mistake::of_file(path, error))
+    })
+}
+
 /// Reads a function and all that it needs: each comes after what it needs itself, the function last.
 ///
 /// `read` gives the text of a function's file.
-pub fn with_needs(
+fn with_needs(
     name: &str,
     mut read: impl FnMut(&str) -> Result<String, Mistake>,
 ) -> Result<Vec<Function>, Mistake> {

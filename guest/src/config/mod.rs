@@ -12,7 +12,9 @@ mod run;
 
 use std::fmt;
 
-pub use function::{with_needs, Function, DIRECTORY};
+pub use function::{
+    of_guest as functions, Call, Check, Field, Function, Generator, Kind, DIRECTORY,
+};
 pub use guest::{parse as parse_guest, Config, Container, PATH};
 pub use run::{parse as parse_run, Parameters, COMMAND_LINE};
 

@@ -3,7 +3,6 @@
 //! Its own client, `ctr`, would do the same, but is a Go program of 25 MB to be loaded and initialised by a simulated processor.
 //! Messages: `api/services/{snapshots,containers,tasks}/v1/*.proto` of containerd 1.6; those of 1.7 are the same.
 
-mod message;
 mod spec;
 
 /// The specification of a container whose root file system is a directory.
@@ -12,7 +11,7 @@ pub use spec::of_directory as spec_of_directory;
 use std::time::Duration;
 
 use crate::grpc::{self, Channel};
-use message::{fields, Message, Value};
+use crate::protobuf::{fields, Message, Value};
 
 /// Where containerd listens.
 pub const SOCKET: &str = "/run/containerd/containerd.sock";

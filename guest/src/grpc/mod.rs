@@ -1,179 +1,194 @@
-//! gRPC over a Unix socket, one call at a time: as much of HTTP/2 as a unary call takes.
+//! gRPC: unary calls, one after the other, over TCP or a Unix socket.
 //!
-//! Nothing here reads header fields, so a refusal is known by its lack of a message; the server's log says more. Frames: RFC 9113,
-//! sections 4 and 6. Header fields are written as literals without indexing: RFC 7541, section 6.2.2.
+//! A message travels behind a byte that says it is not compressed and four that say how long it is; the status comes in the
+//! trailers. Protocol: gRPC's `doc/PROTOCOL-HTTP2.md`. Everything is done by one thread, with one write for a request: the
+//! processor that runs this also runs, or simulates, what is measured.
+
+mod hpack;
+mod http2;
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-// Types of frames.
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GO_AWAY: u8 = 7;
+use http2::{Answer, Connection};
 
-// Flags.
-const ACKNOWLEDGES: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+/// A connection to a server.
+pub struct Channel {
+    connection: Connection<Stream>,
+    authority: String,
+    /// Headers and body of a request; kept, so that a request allocates nothing.
+    headers: Vec<u8>,
+    body: Vec<u8>,
+}
 
-/// What a server takes on one stream, and in one frame, before it says anything else.
-const LARGEST_FRAME: usize = 16 * 1024;
-const LARGEST_REQUEST: usize = 60 * 1024;
-/// More than any reply that is waited for here.
-const LARGEST_REPLY: usize = 1 << 20;
-
-/// Why a call gave no message.
+/// Why a call has no reply.
 #[derive(Debug)]
 pub enum Error {
-    /// The connection broke, or took too long.
+    /// The connection failed, or the time was up.
     Io(io::Error),
-    /// The server answered without a message.
-    Refused,
-    /// The request is longer than this client can send, or the reply than it takes.
-    TooLong,
+    /// The other side does not follow the rules.
+    Protocol(&'static str),
+    /// The server says no.
+    Status {
+        /// gRPC's code.
+        code: u32,
+        /// Why.
+        message: String,
+    },
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Io(error) => error.fmt(f),
-            Error::Refused => f.write_str("refused"),
-            Error::TooLong => f.write_str("a message is too long"),
+            // A read that takes too long says "resource temporarily unavailable", which helps nobody.
+            Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                write!(f, "there was no answer in time")
+            }
+            Error::Io(error) => write!(f, "{error}"),
+            Error::Protocol(what) => write!(f, "{what}"),
+            Error::Status { code, message } => write!(f, "{message} (gRPC status {code})"),
         }
     }
 }
 
 impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Error {
+    fn from(error: io::Error) -> Self {
         Error::Io(error)
     }
 }
 
-/// A connection to a server.
-pub struct Channel {
-    socket: UnixStream,
-    next_stream: u32,
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn limit(&self, time: Duration) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(time)),
+            Stream::Unix(stream) => stream.set_read_timeout(Some(time)),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Channel {
-    /// Connects to a Unix socket.
-    pub fn unix(path: &str) -> Result<Channel, Error> {
-        let mut socket = UnixStream::connect(path)?;
-        socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
-        socket.write_all(&frame(SETTINGS, 0, 0, &[]))?;
-        Ok(Channel { socket, next_stream: 1 })
+    /// To a server at an address.
+    pub fn tcp(address: SocketAddr) -> Result<Channel, Error> {
+        let stream = TcpStream::connect(address)?;
+        // A request is one write; waiting for more would only make it late.
+        stream.set_nodelay(true)?;
+        Channel::over(Stream::Tcp(stream), address.to_string())
     }
 
-    /// Calls a method and waits for its reply, for each piece of it at most `limit`.
+    /// To a server that listens at a socket of this machine.
+    pub fn unix(path: &str) -> Result<Channel, Error> {
+        Channel::over(Stream::Unix(UnixStream::connect(path)?), "localhost".to_owned())
+    }
+
+    fn over(stream: Stream, authority: String) -> Result<Channel, Error> {
+        let connection = Connection::open(stream)?;
+        Ok(Channel { connection, authority, headers: Vec::new(), body: Vec::new() })
+    }
+
+    /// Calls a method, `/package.Service/Method`, and gives the message of the reply. `limit` is for each wait.
     pub fn call(
         &mut self,
-        path: &str,
+        method: &str,
         metadata: &[(&str, &str)],
-        message: &[u8],
+        request: &[u8],
         limit: Duration,
     ) -> Result<Vec<u8>, Error> {
-        if message.len() > LARGEST_REQUEST {
-            return Err(Error::TooLong);
+        self.headers.clear();
+        for (name, value) in [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", method),
+            (":authority", &self.authority),
+            ("content-type", "application/grpc"),
+            ("te", "trailers"),
+        ] {
+            hpack::write(&mut self.headers, name, value);
         }
-        let stream = self.next_stream;
-        self.next_stream += 2;
-        self.socket.set_read_timeout(Some(limit))?;
-        let mut request = frame(HEADERS, END_HEADERS, stream, &header(path, metadata));
-        let body = prefixed(message);
-        let mut pieces = body.chunks(LARGEST_FRAME).peekable();
-        while let Some(piece) = pieces.next() {
-            let flags = if pieces.peek().is_none() { END_STREAM } else { 0 };
-            request.extend(frame(DATA, flags, stream, piece));
+        for (name, value) in metadata {
+            hpack::write(&mut self.headers, name, value);
         }
-        self.socket.write_all(&request)?;
-        self.reply(stream)
-    }
-
-    fn reply(&mut self, stream: u32) -> Result<Vec<u8>, Error> {
-        let mut reply = Vec::new();
-        loop {
-            let mut head = [0; 9];
-            self.socket.read_exact(&mut head)?;
-            let [l2, l1, l0, kind, flags, s3, s2, s1, s0] = head;
-            let mut payload = vec![0; u32::from_be_bytes([0, l2, l1, l0]) as usize];
-            self.socket.read_exact(&mut payload)?;
-            let ours = u32::from_be_bytes([s3, s2, s1, s0]) == stream;
-            match kind {
-                SETTINGS | PING if flags & ACKNOWLEDGES == 0 => {
-                    let payload = if kind == PING { &*payload } else { &[] };
-                    self.socket.write_all(&frame(kind, ACKNOWLEDGES, 0, payload))?;
-                }
-                DATA if ours => reply.extend(payload),
-                HEADERS if ours && flags & END_STREAM != 0 => return unprefixed(&reply),
-                RESET if ours => return Err(Error::Refused),
-                GO_AWAY => return Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
-                _ => {}
-            }
-            if reply.len() > LARGEST_REPLY {
-                return Err(Error::TooLong);
-            }
-        }
+        self.body.clear();
+        self.body.push(0);
+        self.body.extend((request.len() as u32).to_be_bytes());
+        self.body.extend(request);
+        self.connection.stream().limit(limit)?;
+        message(self.connection.exchange(&self.headers, &self.body)?)
     }
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// The header of a request. No name or value is longer than 126 bytes.
-fn header(path: &str, metadata: &[(&str, &str)]) -> Vec<u8> {
-    let own = [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":path", path),
-        (":authority", "localhost"),
-        ("content-type", "application/grpc"),
-        ("te", "trailers"),
-    ];
-    let mut header = Vec::new();
-    for (name, value) in own.iter().chain(metadata) {
-        header.push(0);
-        for text in [name, value] {
-            header.push(text.len() as u8);
-            header.extend(text.bytes());
+/// The message of an answer, if its status is good.
+fn message(mut answer: Answer) -> Result<Vec<u8>, Error> {
+    let field = |name: &str| {
+        answer.fields.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    };
+    match field("grpc-status") {
+        Some("0") => (),
+        Some(code) => {
+            let message = hpack::message(field("grpc-message").unwrap_or("no reason is given"));
+            return Err(Error::Status { code: code.parse().unwrap_or(2), message });
         }
+        None => return Err(Error::Protocol("the answer has no status of gRPC")),
     }
-    header
-}
-
-/// A message as it stands in the stream: not compressed, its length, its bytes.
-fn prefixed(message: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0];
-    bytes.extend((message.len() as u32).to_be_bytes());
-    bytes.extend(message);
-    bytes
-}
-
-fn unprefixed(bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    bytes.get(5..).map(<[u8]>::to_vec).ok_or(Error::Refused)
+    let length = answer.data.get(1..5).and_then(|four| <[u8; 4]>::try_from(four).ok());
+    match (answer.data.first(), length) {
+        (Some(0), Some(length)) if u32::from_be_bytes(length) as usize == answer.data.len() - 5 => {
+            answer.data.drain(..5);
+            Ok(answer.data)
+        }
+        _ => Err(Error::Protocol("the reply is not one uncompressed message")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_frame_has_nine_bytes_before_its_payload() {
-        assert_eq!(frame(DATA, END_STREAM, 3, b"ab"), b"\0\0\x02\0\x01\0\0\0\x03ab");
+    fn answer(status: &str, data: &[u8]) -> Answer {
+        let fields = vec![
+            (":status".to_owned(), "200".to_owned()),
+            ("grpc-status".to_owned(), status.to_owned()),
+            ("grpc-message".to_owned(), "not%20here".to_owned()),
+        ];
+        Answer { fields, data: data.to_vec() }
     }
 
     #[test]
-    fn a_reply_without_a_message_is_a_refusal() {
-        assert!(matches!(unprefixed(b""), Err(Error::Refused)));
-        assert_eq!(unprefixed(&prefixed(b"ab")).ok(), Some(b"ab".to_vec()));
+    fn a_reply_is_one_message_with_a_good_status() {
+        assert_eq!(message(answer("0", b"\0\0\0\0\x02hi")).unwrap(), b"hi");
+        let said = |answer| message(answer).unwrap_err().to_string();
+        assert_eq!(said(answer("5", b"")), "not here (gRPC status 5)");
+        assert!(said(answer("0", b"\0\0\0\0\x03hi")).contains("not one"));
+        assert!(said(answer("0", b"\x01\0\0\0\x02hi")).contains("uncompressed"));
+        assert!(said(Answer::default()).contains("no status"));
     }
 }

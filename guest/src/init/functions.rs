@@ -16,7 +16,7 @@ use crate::cni::Attachment;
 use crate::config::{Function, Parameters};
 use crate::console::{tell, Event, Stream};
 use crate::containerd::{Make, Streams};
-use crate::m5;
+use crate::invoke::invoke;
 use crate::sys::{self, Signal};
 
 /// For what containers share and leave behind. In memory.
@@ -53,7 +53,7 @@ pub fn run(
     let mut running = Vec::new();
     let result = system
         .start_all(functions, cores, &mut running)
-        .and_then(|()| call(functions, parameters, system.limit));
+        .and_then(|()| call(functions, parameters, system));
     match result {
         Ok(code) => {
             while let Some(container) = running.pop() {
@@ -71,15 +71,14 @@ pub fn run(
 }
 
 /// Calls the function, which is the last one, if it can be called.
-fn call(functions: &[Function], parameters: &Parameters, limit: Duration) -> Result<u8, Failure> {
+fn call(functions: &[Function], parameters: &Parameters, system: &System) -> Result<u8, Failure> {
     let called = functions.last().and_then(|function| Some((function, function.call.as_ref()?)));
     let Some((function, call)) = called else { return Ok(0) };
-    let _ = (function, call, parameters, limit);
-    Ok(0)
-}
-
-fn reached(code: u64) -> Result<(), Failure> {
-    m5::reached(code).map_err(Failure::doing("m5"))
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, function.port));
+    let (simulator, limit) = (system.simulator, system.limit);
+    let wrong = invoke(&function.name, address, call, parameters, simulator, limit);
+    let wrong = wrong.map_err(Failure::Guest)?;
+    Ok(u8::from(wrong > 0))
 }
 
 impl System<'_> {
@@ -91,7 +90,7 @@ impl System<'_> {
     ) -> Result<(), Failure> {
         fs::create_dir_all(DIRECTORY).map_err(Failure::doing(DIRECTORY))?;
         fs::write(HOSTS, "127.0.0.1 localhost\n").map_err(Failure::doing(HOSTS))?;
-        reached(BOOT_DONE)?;
+        self.simulator.tell(BOOT_DONE);
         let Some((function, needed)) = functions.split_last() else { return Ok(()) };
         for container in needed {
             let pid = self.create(container)?;
@@ -104,10 +103,10 @@ impl System<'_> {
         let pid = self.create(function)?;
         cores.pin_function(&function.name)?;
         running.push(self.start(function, pid)?);
-        reached(CONTAINER_STARTED)?;
+        self.simulator.tell(CONTAINER_STARTED);
         let name = &function.name;
         tell(&Event::FunctionPinned { name, cores: &cores.function, rest: &cores.rest });
-        reached(PINNED)?;
+        self.simulator.tell(PINNED);
         self.wait_until_ready(function, pid)
     }
 

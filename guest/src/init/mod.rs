@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::config;
 use crate::console::{tell, Event};
 use crate::containerd::{self, Client};
+use crate::m5::Simulator;
 use daemon::Daemon;
 use processes::Processes;
 use system::System;
@@ -127,7 +128,8 @@ fn run() -> Result<u8, Failure> {
     let result = daemon.wait_until_ready(&mut processes, config.timeout).and_then(|()| {
         let client = Client::connect(&config.namespace, config.timeout)?;
         let (daemon, processes) = (&daemon, &mut processes);
-        let mut system = System { client, daemon, processes, limit: config.timeout };
+        let (simulator, limit) = (Simulator::find(), config.timeout);
+        let mut system = System { client, daemon, processes, simulator, limit };
         match &task {
             Task::Container(container) => container::run(container, &mut system),
             Task::Function(functions, parameters, cores) => {

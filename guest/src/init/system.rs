@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::daemon::Daemon;
 use super::processes::Processes;
 use crate::containerd::Client;
+use crate::m5::Simulator;
 
 /// What starting and stopping containers takes.
 pub struct System<'a> {
@@ -14,6 +15,8 @@ pub struct System<'a> {
     pub daemon: &'a Daemon,
     /// The processes of init.
     pub processes: &'a mut Processes,
+    /// Who is told how far the guest has come.
+    pub simulator: Simulator,
     /// How long each thing may take that is waited for.
     pub limit: Duration,
 }

@@ -38,7 +38,7 @@ fn text(path: &str) -> Result<String, Mistake> {
 
 /// The function that a run asks for, and what that needs: the function is the last one.
 fn functions(name: &str) -> Result<Vec<Function>, Failure> {
-    config::with_needs(name, text).map_err(|mistake| {
+    config::functions(name).map_err(|mistake| {
         let known = known();
         let is_known = known.iter().any(|other| other == name);
         let hint = if is_known { String::new() } else { list(&known) };

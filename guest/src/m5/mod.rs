@@ -57,13 +57,39 @@ pub fn end_simulation(code: u8) -> Result<(), String> {
     })
 }
 
-/// Tells the simulation script that the run has come to a certain point, by `fail` with a code that means it. Outside gem5,
-/// nothing.
-pub fn reached(code: u64) -> Result<(), String> {
-    if !is_gem5() {
-        return Ok(());
+/// The way to the simulator, found out once: to look for it is to read a file, and marks should cost nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Simulator(Option<Form>);
+
+impl Simulator {
+    /// Looks for it. Outside gem5 all that follows does nothing.
+    pub fn find() -> Simulator {
+        Simulator(form(std::env::var("M5_FORM").ok().as_deref(), is_gem5).unwrap_or(None))
     }
-    perform(&Call { operation: Operation::Fail, arguments: [0, code] })
+
+    /// Tells how far the guest has come, by a code that the simulation script knows. It is vSwarm-u's way to `fail`, after
+    /// which the script goes on.
+    pub fn tell(&self, code: u64) {
+        self.perform(Operation::Fail, [0, code]);
+    }
+
+    /// A unit of work begins.
+    pub fn work_begins(&self, number: u64) {
+        self.perform(Operation::WorkBegin, [number, 0]);
+    }
+
+    /// It ends.
+    pub fn work_ends(&self, number: u64) {
+        self.perform(Operation::WorkEnd, [number, 0]);
+    }
+
+    fn perform(&self, operation: Operation, arguments: [u64; 2]) {
+        if let Some(form) = self.0 {
+            if let Err(problem) = execute(form, &Call { operation, arguments }) {
+                eprintln!("m5: {problem}");
+            }
+        }
+    }
 }
 
 /// Whether gem5's processor runs us.
@@ -80,6 +106,10 @@ fn perform(call: &Call) -> Result<(), String> {
         eprintln!("m5: this is not gem5; `{}` does nothing here", call.operation.name());
         return Ok(());
     };
+    execute(form, call)
+}
+
+fn execute(form: Form, call: &Call) -> Result<(), String> {
     let unknown = || "this processor does not know the m5 instruction".to_owned();
     match form {
         Form::Instruction => instruction::execute(call).ok_or_else(unknown),

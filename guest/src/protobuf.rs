@@ -1,4 +1,4 @@
-//! Protocol Buffers, as far as containerd's messages need them: fields written in order, and read one after the other.
+//! Protocol Buffers, as far as containerd's messages and functions' need them: fields written in order, and read one after the other.
 //!
 //! Encoding: <https://protobuf.dev/programming-guides/encoding/>. A field that holds its default, zero or empty, is not written,
 //! as proto3 has it.
@@ -26,6 +26,27 @@ impl Message {
     /// A message within.
     pub fn message(self, number: u32, message: Message) -> Message {
         self.bytes(number, &message.0)
+    }
+
+    /// An integer that may be 0 and counts all the same: a field that was asked for is written.
+    pub fn integer(mut self, number: u32, value: i64) -> Message {
+        self.varint(u64::from(number) << 3 | u64::from(VARINT));
+        self.varint(value as u64);
+        self
+    }
+
+    /// A `double`.
+    pub fn double(mut self, number: u32, value: f64) -> Message {
+        self.varint(u64::from(number) << 3 | u64::from(FIXED64));
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
+    /// A `float`.
+    pub fn float(mut self, number: u32, value: f32) -> Message {
+        self.varint(u64::from(number) << 3 | u64::from(FIXED32));
+        self.0.extend(value.to_le_bytes());
+        self
     }
 
     /// Its encoding.
