@@ -1,4 +1,5 @@
-//! Makes a table of the files that ship inside the program: recipes, kernels, the guest's source and the lockfile.
+//! Makes a table of the files that ship inside the program: recipes, kernels, the sources of functions and of the guest
+//! program, and the lockfile.
 
 #![allow(clippy::unwrap_used, reason = "a build script says what is wrong by failing")]
 
@@ -13,7 +14,7 @@ use std::{
     path::Path,
 };
 
-const SHIPPED: [&str; 4] = ["guest", "kernels", "lockfile.toml", "recipes"];
+const SHIPPED: [&str; 5] = ["functions", "guest", "kernels", "lockfile.toml", "recipes"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -57,6 +57,12 @@ Examples:
   vsbuild build guest --out guest        and copies the files to guest/
   vsbuild build linux-6.1 --keep-failed  to look around with vsbuild shell if it fails";
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  vsbuild run hello                                      boot it and see its container's output
+  vsbuild run functions --function aes-go --warm 5       call a function, 5 + 10 times
+  vsbuild run functions --all --cores 2 --json           call every function, for a program";
+
 const LOCK_EXAMPLES: &str = "\
 Examples:
   vsbuild lock                     pin what recipes newly ask for, leave all else as it is
@@ -122,6 +128,7 @@ pub(super) enum Command {
     #[command(after_help = BUILD_EXAMPLES)]
     Build(Build),
     /// Boot an image and see what its guest says.
+    #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
     /// Compare images with the hashes of the lockfile.
     Verify(Verify),
@@ -144,6 +151,9 @@ pub(super) enum Command {
     Why(Why),
     /// Enter the sandbox of a build that failed (see build --keep-failed).
     Shell(Shell),
+    /// Hand out an image of a container.
+    #[command(subcommand)]
+    Oci(Oci),
     /// Look after the store.
     #[command(subcommand)]
     Store(Store),
@@ -193,6 +203,17 @@ pub(super) struct Run {
     /// Where to put console.log and run.json. runs/NAME in the project, if not given.
     #[arg(short, long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    /// Call this function of the image, and check what it replies.
+    #[arg(long, value_name = "FUNCTION", conflicts_with = "all")]
+    pub(super) function: Option<String>,
+    /// Call every function of the image, each in a boot of its own.
+    #[arg(long)]
+    pub(super) all: bool,
+    #[command(flatten)]
+    pub(super) call: Call,
+    /// Cores of the guest. As the recipe says, if not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub(super) cores: Option<u32>,
     /// Let the host's processor run the guest, where KVM works. It is quick, but differs from host to host.
     #[arg(long)]
     pub(super) kvm: bool,
@@ -202,6 +223,37 @@ pub(super) struct Run {
     /// QEMU's program.
     #[arg(long, env = "VSBUILD_QEMU", default_value = "qemu-system-x86_64", value_name = "FILE")]
     pub(super) qemu: PathBuf,
+}
+
+/// How functions are called.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Call {
+    /// Invocations before the measured ones.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(super) warm: u64,
+    /// Measured invocations.
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(super) invocations: u64,
+    /// The text that inputs are made of, in place of the recipe's.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) input: Option<String>,
+    /// How inputs are made, in place of the recipe's way.
+    #[arg(long, value_enum)]
+    pub(super) generator: Option<Generator>,
+    /// What random inputs begin with.
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+}
+
+/// Ways to make inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Generator {
+    /// The same every time.
+    Unique,
+    /// By chance, from a fixed seed.
+    Random,
+    /// From the lower bound up, again and again.
+    Linear,
 }
 
 /// What an image can be booted on.
@@ -295,6 +347,25 @@ pub(super) struct Why {
 pub(super) struct Shell {
     /// The kept sandbox, as the failed build named it. The latest, if not given.
     pub(super) sandbox: Option<PathBuf>,
+}
+
+/// `oci`
+#[derive(Debug, Subcommand)]
+pub(super) enum Oci {
+    /// Write it as a directory in OCI layout.
+    Save {
+        /// Its recipe, of kind function or oci-image.
+        name: String,
+        /// A directory that is not there yet.
+        dir: PathBuf,
+    },
+    /// Put it into a registry.
+    Push {
+        /// Its recipe, of kind function or oci-image.
+        name: String,
+        /// Where to, such as `localhost:5000/team/name:tag`.
+        reference: String,
+    },
 }
 
 /// `store`

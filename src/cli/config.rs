@@ -6,18 +6,26 @@ use fs_err as fs;
 use serde::Deserialize;
 
 use super::problem::{Failure, Problem};
+use crate::fetch::Registry;
 
 /// What may stand in the configuration file. All of it is optional.
 ///
 /// ```toml
 /// [mirrors]                       # archive = servers that hold it, tried in this order
 /// debian = ["http://mirror.example/debian"]
+///
+/// [registries."registry.example"]  # a registry by the name in its images' references
+/// mirrors = ["https://mirror.example"]
+/// server = "https://registry.example"
+/// plain-http = false
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Config {
     /// Servers by archive.
     pub(super) mirrors: BTreeMap<String, Vec<String>>,
+    /// What is said of registries of images.
+    pub(super) registries: BTreeMap<String, Registry>,
 }
 
 impl Config {

@@ -15,7 +15,7 @@ use super::{
     problem::{Failure, Problem},
 };
 use crate::{
-    fetch::{Apt, Fetcher, Mirrors, Options},
+    fetch::{Apt, CredentialFiles, Fetcher, Mirrors, Options, Registries},
     lock,
     plan::{self, Plan, StepId},
     project::{self, Project},
@@ -119,7 +119,10 @@ impl Context {
         let mirrors = Mirrors::new(&self.config.mirrors, variables, &mirrors)
             .map_err(|error| Problem::from_error(Failure::Input, &error))?;
         let options = Options { offline: self.global.offline, proxies, ..Options::default() };
-        Ok(Fetcher::new(mirrors, options))
+        let credentials = CredentialFiles::of_user(|name| env::var_os(name));
+        let registries = Registries::new(&self.config.registries, credentials)
+            .map_err(|error| Problem::from_error(Failure::Input, &error))?;
+        Ok(Fetcher::new(mirrors, options).with_registries(registries))
     }
 
     /// Everything down to the keys: recipes and lock as steps.

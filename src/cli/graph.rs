@@ -12,7 +12,10 @@ fn is_recipe(step: &Step) -> bool {
         Derivation::Packages(_)
         | Derivation::Run(_)
         | Derivation::Rootfs(_)
-        | Derivation::Disk(_) => true,
+        | Derivation::Disk(_)
+        | Derivation::OciImage(_)
+        | Derivation::Function(_)
+        | Derivation::Preload(_) => true,
     }
 }
 
@@ -25,6 +28,9 @@ pub(super) fn kind<I>(derivation: &Derivation<I>) -> &'static str {
         Derivation::Run(_) => "run",
         Derivation::Rootfs(_) => "rootfs",
         Derivation::Disk(_) => "disk",
+        Derivation::OciImage(_) => "oci-image",
+        Derivation::Function(_) => "function",
+        Derivation::Preload(_) => "preload",
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    plan::{Derivation, ImagePlan, Plan},
+    plan::{Derivation, Fetch, FetchFrom, ImagePlan, Plan},
     realise::{ImageFile, Placed, Realised},
     recipe::Name,
 };
@@ -35,13 +35,7 @@ pub(super) fn write(
     for id in plan.closure([image.kernel, image.disk]) {
         let step = plan.step(id);
         if let Derivation::Fetch(fetch) = &step.derivation {
-            inputs.push(json!({
-                "name": step.name,
-                "archive": fetch.archive,
-                "path": fetch.path,
-                "size": fetch.size,
-                "sha256": fetch.sha256,
-            }));
+            inputs.push(input(&step.name, fetch));
         } else if let Some(derivation) = realised.derivation(plan, id) {
             steps.push(json!({
                 "name": step.name,
@@ -71,4 +65,16 @@ pub(super) fn write(
             .map_err(|error| Problem::from_error(Failure::Other, &error))?;
     }
     Ok(ImageFile { name: NAME.to_owned(), size: text.len() as u64, sha256: Digest::of(&text) })
+}
+
+fn input(name: &str, fetch: &Fetch) -> Value {
+    let Fetch { from, size, sha256 } = fetch;
+    match from {
+        FetchFrom::Archive { archive, path } => json!({
+            "name": name, "archive": archive, "path": path, "size": size, "sha256": sha256,
+        }),
+        FetchFrom::Registry { registry, repository, manifest: _ } => json!({
+            "name": name, "registry": registry, "repository": repository, "size": size, "sha256": sha256,
+        }),
+    }
 }

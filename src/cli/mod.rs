@@ -9,6 +9,7 @@ mod graph;
 mod manifest;
 mod printer;
 mod problem;
+mod results;
 
 use std::{io::Write, process::ExitCode};
 
@@ -40,6 +41,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Log(args) => commands::explain::log(&context, &args),
         Command::Why(args) => commands::explain::why(&context, &args),
         Command::Shell(args) => commands::shell::run(&context, &args),
+        Command::Oci(command) => commands::oci::run(&context, &command),
         Command::Store(command) => commands::store::run(&context, &command),
         Command::Completions(args) => commands::about::completions(&args),
         Command::Man(args) => commands::about::man(&args),

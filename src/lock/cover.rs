@@ -1,18 +1,21 @@
 use std::collections::BTreeSet;
 
 use super::{Lock, LockedSet};
-use crate::recipe::{Name, Packages, Recipes};
+use crate::recipe::{Name, OciImage, Packages, Recipes, Reference};
 
-/// A set of packages for which the lockfile has no answer.
+/// A set of packages, or an image of a container, for which the lockfile has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Stale {
     /// It was never locked.
     #[error("`{0}` is not in the lockfile")]
     Missing(Name),
+    /// It was never locked, and is not unless someone asks for it.
+    #[error("`{0}` is only locked on request: vsbuild lock --update {0}")]
+    OnRequest(Name),
     /// The recipe asks for something else than what was locked.
     #[error("`{set}` was locked for another recipe: {}", changes.join(", "))]
     Changed {
-        /// The set.
+        /// The set, or the image.
         set: Name,
         /// What is different, one short clause each.
         changes: Vec<String>,
@@ -24,7 +27,8 @@ pub enum Stale {
 #[error("{}; run `vsbuild lock`", .0.iter().map(Stale::to_string).collect::<Vec<_>>().join("; "))]
 pub struct NotCovered(pub Vec<Stale>);
 
-/// Whether `lock` answers for every set of packages that `goals` need, asked exactly as it was.
+/// Whether `lock` answers for every set of packages and every image of a container that `goals` need, asked exactly as
+/// it was.
 pub fn cover<'a>(
     lock: &Lock,
     recipes: &'a Recipes,
@@ -32,8 +36,10 @@ pub fn cover<'a>(
 ) -> Result<(), NotCovered> {
     let closure = recipes.closure(goals);
     let sets = closure.iter().filter_map(|name| recipes.get(name)?.package_set());
-    let stale: Vec<Stale> =
-        sets.filter_map(|(name, packages)| stale(lock, name, packages)).collect();
+    let sets = sets.filter_map(|(name, packages)| stale(lock, name, packages));
+    let images = recipes.registry_images().into_iter().filter(|(name, _)| closure.contains(name));
+    let images = images.filter_map(|(name, (image, asked))| stale_image(lock, name, image, asked));
+    let stale: Vec<Stale> = sets.chain(images).collect();
     if stale.is_empty() { Ok(()) } else { Err(NotCovered(stale)) }
 }
 
@@ -42,6 +48,22 @@ pub fn stale(lock: &Lock, set: Name, asked: &Packages) -> Option<Stale> {
     let Some(locked) = lock.sets.get(&set) else { return Some(Stale::Missing(set)) };
     let changes = changes(locked, asked);
     if changes.is_empty() { None } else { Some(Stale::Changed { set, changes }) }
+}
+
+/// Why `lock` has no answer for this image; none if it has.
+pub fn stale_image(lock: &Lock, name: &Name, image: &OciImage, asked: &Reference) -> Option<Stale> {
+    let Some(locked) = lock.images.get(name) else {
+        let name = name.clone();
+        return Some(if image.on_request { Stale::OnRequest(name) } else { Stale::Missing(name) });
+    };
+    let mut changes = Vec::new();
+    if locked.architecture != image.architecture {
+        changes.push(format!("for {} instead of {}", image.architecture, locked.architecture));
+    }
+    if locked.reference != asked.to_string() {
+        changes.push(format!("{asked} instead of {}", locked.reference));
+    }
+    (!changes.is_empty()).then(|| Stale::Changed { set: name.clone(), changes })
 }
 
 fn changes(locked: &LockedSet, asked: &Packages) -> Vec<String> {

@@ -13,6 +13,8 @@ pub struct LockDiff {
     pub suites: Vec<SuiteChange>,
     /// Sets with other packages, in the order of their names.
     pub sets: Vec<SetChange>,
+    /// Images of containers that are other ones.
+    pub images: Vec<ImageChange>,
     /// Expected files of images that are other ones.
     pub outputs: Vec<OutputChange>,
 }
@@ -43,6 +45,17 @@ pub struct SetChange {
     pub rebuilt: Vec<PackageId>,
 }
 
+/// An image of a container that is new, gone, or another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageChange {
+    /// The recipe.
+    pub image: Name,
+    /// The manifest before.
+    pub before: Option<Digest>,
+    /// The manifest now.
+    pub after: Option<Digest>,
+}
+
 /// An expected file of an image that is new, gone, or another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputChange {
@@ -67,7 +80,22 @@ pub fn diff(old: &Lock, new: &Lock) -> LockDiff {
     });
     let names: BTreeSet<&Name> = old.sets.keys().chain(new.sets.keys()).collect();
     let sets = names.into_iter().filter_map(|name| set(name, old, new));
-    LockDiff { suites: suites.collect(), sets: sets.collect(), outputs: outputs(old, new) }
+    LockDiff {
+        suites: suites.collect(),
+        sets: sets.collect(),
+        images: images(old, new),
+        outputs: outputs(old, new),
+    }
+}
+
+fn images(old: &Lock, new: &Lock) -> Vec<ImageChange> {
+    let names: BTreeSet<&Name> = old.images.keys().chain(new.images.keys()).collect();
+    let manifest = |lock: &Lock, name| lock.images.get(name).map(|image| image.manifest.sha256);
+    let changes = names.into_iter().filter_map(|name| {
+        let (before, after) = (manifest(old, name), manifest(new, name));
+        (before != after).then(|| ImageChange { image: name.clone(), before, after })
+    });
+    changes.collect()
 }
 
 fn outputs(old: &Lock, new: &Lock) -> Vec<OutputChange> {
@@ -117,7 +145,10 @@ fn set(name: &Name, old: &Lock, new: &Lock) -> Option<SetChange> {
 impl LockDiff {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.suites.is_empty() && self.sets.is_empty() && self.outputs.is_empty()
+        self.suites.is_empty()
+            && self.sets.is_empty()
+            && self.images.is_empty()
+            && self.outputs.is_empty()
     }
 }
 
@@ -126,6 +157,7 @@ impl fmt::Display for LockDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.suites.iter().try_for_each(|suite| writeln!(f, "{suite}"))?;
         self.sets.iter().try_for_each(|set| writeln!(f, "{set}"))?;
+        self.images.iter().try_for_each(|image| writeln!(f, "{image}"))?;
         self.outputs.iter().try_for_each(|output| writeln!(f, "{output}"))
     }
 }
@@ -138,14 +170,21 @@ impl fmt::Display for SuiteChange {
     }
 }
 
+impl fmt::Display for ImageChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} -> {}", self.image, word(self.before, "new"), word(self.after, "gone"))
+    }
+}
+
 impl fmt::Display for OutputChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = |digest: Option<Digest>, other: &str| {
-            digest.map_or_else(|| other.to_owned(), |digest| digest.short())
-        };
         let (before, after) = (word(self.before, "new"), word(self.after, "gone"));
         write!(f, "{} {}: {before} -> {after}", self.image, self.file)
     }
+}
+
+fn word(digest: Option<Digest>, other: &str) -> String {
+    digest.map_or_else(|| other.to_owned(), |digest| digest.short())
 }
 
 impl fmt::Display for SetChange {

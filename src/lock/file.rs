@@ -9,10 +9,12 @@ use std::{
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Lock, LockedPackage, LockedSet, LockedSuite, PackageId, SuiteId};
+use super::{
+    Lock, LockedBlob, LockedImage, LockedPackage, LockedSet, LockedSuite, PackageId, SuiteId,
+};
 use crate::{
     digest::Digest,
-    recipe::{Architecture, Name, Suite, is_package_name},
+    recipe::{Architecture, Name, Reference, Suite, is_package_name},
 };
 
 /// The version of the lockfile's form; another one is refused, so that an old vsbuild does not misread a new file.
@@ -70,6 +72,9 @@ impl Lock {
                 ),
             );
         }
+        for (name, image) in &self.images {
+            write_image(&mut text, name, image);
+        }
         for (name, files) in &self.outputs {
             line(&mut text, format_args!("\n[outputs.{}]", quoted(name.as_str())));
             for (file, digest) in files {
@@ -110,6 +115,29 @@ fn write_set(text: &mut String, name: &Name, set: &LockedSet) {
     );
     write_list(text, "include", set.include.iter().cloned());
     write_list(text, "packages", set.packages.iter().map(PackageId::to_string));
+}
+
+fn write_image(text: &mut String, name: &Name, image: &LockedImage) {
+    let LockedImage { reference, architecture, index, manifest, config, layers } = image;
+    line(
+        text,
+        format_args!(
+            "\n[images.{}]\nreference = {}\narchitecture = \"{architecture}\"",
+            quoted(name.as_str()),
+            quoted(reference)
+        ),
+    );
+    let blob = |LockedBlob { size, sha256 }: &LockedBlob| {
+        format!("{{ size = {size}, sha256 = \"{sha256}\" }}")
+    };
+    for (key, value) in
+        [("index", index.as_ref()), ("manifest", Some(manifest)), ("config", Some(config))]
+    {
+        value.iter().for_each(|value| line(text, format_args!("{key} = {}", blob(value))));
+    }
+    line(text, format_args!("layers = ["));
+    layers.iter().for_each(|layer| line(text, format_args!("    {},", blob(layer))));
+    text.push_str("]\n");
 }
 
 fn write_list(text: &mut String, key: &str, elements: impl Iterator<Item = String>) {
@@ -158,6 +186,8 @@ struct RawLock {
     #[serde(default)]
     packages: BTreeMap<Spanned<String>, RawPackage>,
     #[serde(default)]
+    images: BTreeMap<Spanned<String>, RawImage>,
+    #[serde(default)]
     outputs: BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, Digest>>,
 }
 
@@ -190,6 +220,24 @@ struct RawPackage {
     sha256: Digest,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawImage {
+    reference: Spanned<String>,
+    architecture: Spanned<String>,
+    index: Option<RawBlob>,
+    manifest: RawBlob,
+    config: RawBlob,
+    layers: Vec<RawBlob>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBlob {
+    size: u64,
+    sha256: Digest,
+}
+
 impl RawLock {
     fn check(self) -> Result<Lock, BadLock> {
         if *self.version.get_ref() != VERSION {
@@ -213,6 +261,9 @@ impl RawLock {
         }
         for (name, set) in self.sets {
             lock.sets.insert(parsed(&name)?, set.check(&lock.packages)?);
+        }
+        for (name, image) in self.images {
+            lock.images.insert(parsed(&name)?, image.check()?);
         }
         for (name, files) in self.outputs {
             let files = files.into_iter().map(|(file, digest)| {
@@ -273,6 +324,23 @@ impl RawPackage {
         let archive = checked(&self.archive, Suite::is_word, "is not the name of an archive")?;
         let path = checked(&self.path, is_archive_path, "is not a path inside an archive")?;
         Ok(LockedPackage { archive, path, size: self.size, sha256: self.sha256 })
+    }
+}
+
+impl RawImage {
+    fn check(self) -> Result<LockedImage, BadLock> {
+        let whole = |text: &str| {
+            Reference::parse(text).is_some_and(|reference| reference.to_string() == text)
+        };
+        let blob = |RawBlob { size, sha256 }| LockedBlob { size, sha256 };
+        Ok(LockedImage {
+            reference: checked(&self.reference, whole, "is not the full name of an image")?,
+            architecture: known_architecture(&self.architecture)?,
+            index: self.index.map(blob),
+            manifest: blob(self.manifest),
+            config: blob(self.config),
+            layers: self.layers.into_iter().map(blob).collect(),
+        })
     }
 }
 

@@ -7,15 +7,17 @@ mod cover;
 mod diff;
 mod file;
 mod id;
+mod image;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use cover::{NotCovered, Stale, cover, stale};
-pub use diff::{LockDiff, OutputChange, SetChange, SuiteChange, diff};
+pub use cover::{NotCovered, Stale, cover, stale, stale_image};
+pub use diff::{ImageChange, LockDiff, OutputChange, SetChange, SuiteChange, diff};
 pub use file::{BadLock, VERSION};
 pub use id::{NotAPackage, PackageId};
+pub use image::{LockedBlob, LockedImage};
 
 use crate::{
     digest::Digest,
@@ -31,14 +33,17 @@ pub struct Lock {
     pub sets: BTreeMap<Name, LockedSet>,
     /// Every package of the sets.
     pub packages: BTreeMap<PackageId, LockedPackage>,
+    /// What each image of a container became that a registry holds.
+    pub images: BTreeMap<Name, LockedImage>,
     /// The files that an image is expected to have, with their digests.
     pub outputs: BTreeMap<Name, BTreeMap<String, Digest>>,
 }
 
 impl Lock {
-    /// What this lock says about `sets` alone: the sets, their packages, and the suites they were asked from.
-    pub fn only(&self, sets: &BTreeSet<Name>) -> Self {
-        let kept = self.sets.iter().filter(|(name, _)| sets.contains(*name));
+    /// What this lock says about `names` alone: sets with their packages and the suites they were asked from, and images
+    /// of containers.
+    pub fn only(&self, names: &BTreeSet<Name>) -> Self {
+        let kept = self.sets.iter().filter(|(name, _)| names.contains(*name));
         let sets: BTreeMap<Name, LockedSet> =
             kept.map(|(name, set)| (name.clone(), set.clone())).collect();
         let used: BTreeSet<&PackageId> = sets.values().flat_map(|set| &set.packages).collect();
@@ -52,7 +57,9 @@ impl Lock {
         let suites = suites.map(|(id, suite)| (id.clone(), suite.clone())).collect();
         let packages = self.packages.iter().filter(|(id, _)| used.contains(id));
         let packages = packages.map(|(id, package)| (id.clone(), package.clone())).collect();
-        Self { suites, sets, packages, outputs: BTreeMap::new() }
+        let images = self.images.iter().filter(|(name, _)| names.contains(*name));
+        let images = images.map(|(name, image)| (name.clone(), image.clone())).collect();
+        Self { suites, sets, packages, images, outputs: BTreeMap::new() }
     }
 }
 

@@ -34,6 +34,16 @@ packages = [
 "busybox-static:amd64=1:1.35.0-4+b7" = { archive = "debian", path = "pool/main/b/busybox/busybox-static_1.35.0-4+b7_amd64.deb", size = 900, sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" }
 "runc:amd64=1.1.5+ds1-1+deb12u1" = { archive = "debian", path = "pool/main/r/runc/runc_1.1.5+ds1-1+deb12u1_amd64.deb", size = 2710000, sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" }
 
+[images."redis"]
+reference = "docker.io/library/redis:7"
+architecture = "amd64"
+index = { size = 800, sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" }
+manifest = { size = 500, sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" }
+config = { size = 300, sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" }
+layers = [
+    { size = 40000, sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+]
+
 [outputs."hello"]
 "disk.img" = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 "#;
@@ -154,6 +164,33 @@ fn a_lock_covers_what_it_was_asked() {
 }
 
 #[test]
+fn a_lock_covers_the_images_it_was_asked() {
+    let recipes = |text: &str| {
+        let texts = [(
+            Source::project("recipes/redis.toml").expect("a path"),
+            format!("kind = 'oci-image'\n{text}\n"),
+        )];
+        load(&BTreeMap::from(texts)).expect("good recipes")
+    };
+    let told = |lock: &Lock, text: &str| {
+        let covered = cover(lock, &recipes(text), [&name("redis")]);
+        covered.map_err(|error| error.to_string()).err().unwrap_or_default()
+    };
+    assert_eq!(told(&lock(), "reference = 'redis:7'"), "");
+    let other = told(&lock(), "reference = 'redis:8'");
+    assert!(
+        other.contains("docker.io/library/redis:8 instead of docker.io/library/redis:7"),
+        "{other}"
+    );
+    let other = told(&lock(), "reference = 'redis:7'\narchitecture = 'arm64'");
+    assert!(other.contains("for arm64 instead of amd64"), "{other}");
+    let empty = Lock::default();
+    assert!(told(&empty, "reference = 'redis:7'").contains("`redis` is not in the lockfile"));
+    let request = told(&empty, "reference = 'redis:7'\non-request = true");
+    assert!(request.contains("vsbuild lock --update redis"), "{request}");
+}
+
+#[test]
 fn a_diff_reads_like_a_package_manager() {
     let newer = TEXT
         .replace("runc:amd64=1.1.5+ds1-1+deb12u1", "runc:amd64=1.1.6-1")
@@ -189,7 +226,7 @@ fn a_rebuilt_package_is_noticed() {
 #[test]
 fn a_part_of_a_lock_is_whole() {
     let lock = lock();
-    let part = lock.only(&[name("base.packages")].into());
+    let part = lock.only(&[name("base.packages"), name("redis")].into());
     assert_eq!(part, Lock { outputs: BTreeMap::new(), ..lock.clone() });
     assert_eq!(Lock::parse(&part.to_text()), Ok(part));
     assert_eq!(lock.only(&BTreeSet::new()), Lock::default());

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::{Function, OciImage, Preload};
 use crate::{digest::Digest, path::GuestPath};
 
 /// One thing to make, with all that may influence what comes out.
@@ -12,7 +13,7 @@ use crate::{digest::Digest, path::GuestPath};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Derivation<I> {
-    /// A file from a mirror.
+    /// A file from a mirror or a registry.
     Fetch(Fetch),
     /// A Debian package as a tree.
     Unpack(Unpack<I>),
@@ -24,19 +25,45 @@ pub enum Derivation<I> {
     Rootfs(Rootfs<I>),
     /// A root file system as a raw disk image.
     Disk(Disk<I>),
+    /// An image of a container that others made, as a tree.
+    OciImage(OciImage<I>),
+    /// An image of a container, made of trees.
+    Function(Function<I>),
+    /// Images in containerd's own store.
+    Preload(Preload<I>),
 }
 
 /// Bytes that are known by digest. Its output is that digest; it has no key and where it comes from is in none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fetch {
-    /// The archive that holds it, by the name that mirrors are configured for.
-    pub archive: String,
-    /// The path inside that archive.
-    pub path: String,
+    /// Who has it.
+    pub from: FetchFrom,
     /// Length in bytes.
     pub size: u64,
     /// What it must be.
     pub sha256: Digest,
+}
+
+/// Who has bytes that are known by digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FetchFrom {
+    /// An archive of packages.
+    Archive {
+        /// Its name, which mirrors are configured for.
+        archive: String,
+        /// The path inside it.
+        path: String,
+    },
+    /// A registry of images.
+    Registry {
+        /// Its name, with its port if it has one.
+        registry: String,
+        /// The repository in it.
+        repository: String,
+        /// Whether it is a manifest; else a blob.
+        manifest: bool,
+    },
 }
 
 /// The files of one `.deb`, and dpkg's records of it.
@@ -258,11 +285,6 @@ impl<I> Derivation<I> {
         &'a self,
         mut name: impl FnMut(&'a I) -> Option<J>,
     ) -> Option<Derivation<J>> {
-        let layer = |layer: &'a Layer<I>, name: &mut dyn FnMut(&'a I) -> Option<J>| {
-            let Layer { name: label, tree, from, at } = layer;
-            let (from, at) = (from.clone(), at.clone());
-            Some(Layer { name: label.clone(), tree: name(tree)?, from, at })
-        };
         Some(match self {
             Self::Fetch(fetch) => Derivation::Fetch(fetch.clone()),
             Self::Unpack(Unpack { reader, package }) => {
@@ -273,7 +295,7 @@ impl<I> Derivation<I> {
                     format: *format,
                     packages: packages
                         .iter()
-                        .map(|it| layer(it, &mut name))
+                        .map(|it| it.try_map(&mut name))
                         .collect::<Option<_>>()?,
                     links: links.clone(),
                 })
@@ -284,7 +306,7 @@ impl<I> Derivation<I> {
                 layers: rootfs
                     .layers
                     .iter()
-                    .map(|it| layer(it, &mut name))
+                    .map(|it| it.try_map(&mut name))
                     .collect::<Option<_>>()?,
                 replace: rootfs.replace.clone(),
                 remove: rootfs.remove.clone(),
@@ -307,7 +329,21 @@ impl<I> Derivation<I> {
                 label: disk.label.clone(),
                 epoch: disk.epoch,
             }),
+            Self::OciImage(image) => Derivation::OciImage(image.try_map(&mut name)?),
+            Self::Function(function) => Derivation::Function(function.try_map(&mut name)?),
+            Self::Preload(preload) => Derivation::Preload(preload.try_map(&mut name)?),
         })
+    }
+}
+
+impl<I> Layer<I> {
+    pub(super) fn try_map<'a, J>(
+        &'a self,
+        name: &mut dyn FnMut(&'a I) -> Option<J>,
+    ) -> Option<Layer<J>> {
+        let Self { name: label, tree, from, at } = self;
+        let (from, at) = (from.clone(), at.clone());
+        Some(Layer { name: label.clone(), tree: name(tree)?, from, at })
     }
 }
 

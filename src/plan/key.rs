@@ -65,8 +65,8 @@ mod tests {
     use crate::{
         path::GuestPath,
         plan::{
-            Attributes, Disk, Entry, FileContent, Layer, Packages, Rootfs, Run, RunInput, Size,
-            Unpack,
+            Attributes, Container, Disk, Entry, FileContent, Function, ImageFrom, Layer, OciImage,
+            Packages, Preload, Rootfs, Run, RunInput, Size, Unpack,
         },
     };
 
@@ -142,6 +142,58 @@ mod tests {
             ("rootfs", Derivation::Rootfs(rootfs)),
             ("disk", Derivation::Disk(disk)),
         ]
+        .into_iter()
+        .chain(containers())
+        .collect()
+    }
+
+    fn containers() -> [(&'static str, Derivation<Digest>); 5] {
+        let image =
+            |from| Derivation::OciImage(OciImage { format: 1, architecture: "amd64", from });
+        let blobs = ImageFrom::Blobs {
+            manifest: Digest::of("manifest"),
+            config: Digest::of("config"),
+            layers: vec![Digest::of("layer")],
+        };
+        let layout = ImageFrom::Layout { tree: Digest::of("layout"), tag: Some("v1".to_owned()) };
+        let archive =
+            ImageFrom::Archive { tree: Digest::of("tree"), path: path("x.tar"), tag: None };
+        let text = |text: &str| text.to_owned();
+        let function = Function {
+            format: 1,
+            architecture: "amd64",
+            layers: vec![layer("a", "a", "/", "/"), layer("b", "b", "/x", "/y")],
+            entrypoint: vec![text("/server")],
+            command: vec![text("-v")],
+            user: text("1000:1000"),
+            workdir: text("/"),
+            env: BTreeMap::from([(text("A"), text("b"))]),
+            ports: BTreeSet::from([50000]),
+            labels: BTreeMap::from([(text("k"), text("v"))]),
+            epoch: 1,
+        };
+        let container = Container {
+            image: Digest::of("image"),
+            reference: text("localhost/f:latest"),
+            entrypoint: Some(vec![text("/other")]),
+            command: Some(vec![text("-q")]),
+            env: BTreeMap::from([(text("C"), text("d"))]),
+            invoke: Some(vec![text("port 50000")]),
+        };
+        let preload = Preload {
+            format: 1,
+            namespace: text("default"),
+            blobs: false,
+            containers: BTreeMap::from([(text("f"), container)]),
+            epoch: 1,
+        };
+        [
+            ("oci-image", image(blobs)),
+            ("oci-layout", image(layout)),
+            ("oci-archive", image(archive)),
+            ("function", Derivation::Function(function)),
+            ("preload", Derivation::Preload(preload)),
+        ]
     }
 
     #[test]
@@ -193,8 +245,8 @@ mod tests {
         for (kind, derivation) in samples() {
             let inputs = derivation.inputs().len();
             let expected = match kind {
-                "unpack" | "packages" | "disk" => 1,
-                "run" => 2,
+                "unpack" | "packages" | "disk" | "oci-layout" | "oci-archive" | "preload" => 1,
+                "run" | "function" => 2,
                 _ => 3,
             };
             assert_eq!(inputs, expected, "{kind}");

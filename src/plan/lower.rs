@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Derivation, Disk, Fetch, ImagePlan, Input, Layer, Packages, Plan, Run, RunInput, Size, Step,
-    StepId, Unpack, guest,
+    Derivation, Disk, Fetch, FetchFrom, ImagePlan, Input, Layer, Packages, Plan, Run, RunInput,
+    Size, Step, StepId, Unpack, function, guest,
 };
 use crate::{
     digest::Digest,
     formats::deb,
-    lock::{Lock, LockedSet, PackageId},
+    lock::{Lock, LockedImage, LockedSet, PackageId},
     path::GuestPath,
     recipe::{self, Architecture, Kind, Name, Recipe, Recipes, Source},
     tree::{Inode, Kind as FileKind, Node, Tree},
@@ -38,6 +38,9 @@ pub enum Fault {
     /// The lockfile lacks a package set, or one of its packages.
     #[error("lockfile.toml does not cover the packages of `{0}`")]
     NotLocked(Name),
+    /// The lockfile lacks an image of a container.
+    #[error("lockfile.toml does not cover the image `{0}`")]
+    ImageNotLocked(Name),
     /// A file that a recipe names was not read.
     #[error(
         "`{source_file}`, which `{recipe}` names, is not there or not of the kind it should be"
@@ -64,21 +67,20 @@ pub fn lower(
     Ok(lowering.plan)
 }
 
-pub(super) struct Lowering<'a> {
-    recipes: &'a Recipes,
-    lock: &'a Lock,
-    sources: &'a BTreeMap<Source, SourceTree>,
+pub(super) struct Lowering<'l> {
+    recipes: &'l Recipes,
+    lock: &'l Lock,
+    sources: &'l BTreeMap<Source, SourceTree>,
     plan: Plan,
 }
 
-impl Lowering<'_> {
+impl<'l> Lowering<'l> {
     /// The step that makes a recipe.
     pub(super) fn recipe(&mut self, name: &Name) -> Result<StepId, Fault> {
         if let Some(id) = self.plan.recipes.get(name) {
             return Ok(*id);
         }
-        let recipes = self.recipes;
-        let recipe = recipes.get(name).ok_or_else(|| Fault::NoRecipe(name.clone()))?;
+        let recipe = self.get(name)?;
         let id = match &recipe.kind {
             Kind::Packages(packages) => self.packages(name, packages)?,
             Kind::Build(build) => self.build(recipe, build)?,
@@ -88,9 +90,44 @@ impl Lowering<'_> {
                 self.step(name, Derivation::Rootfs(rootfs))
             }
             Kind::Image(image) => self.image(name, image)?,
+            Kind::OciImage(image) => {
+                let image = function::oci_image(self, recipe, image)?;
+                self.step(name, Derivation::OciImage(image))
+            }
+            Kind::Function(function) => {
+                let function = function::function(self, function)?;
+                self.step(name, Derivation::Function(function))
+            }
+            Kind::Preload(preload) => {
+                let preload = function::preload(self, preload)?;
+                self.step(name, Derivation::Preload(preload))
+            }
         };
         self.plan.recipes.insert(name.clone(), id);
         Ok(id)
+    }
+
+    /// The recipe with this name.
+    pub(super) fn get(&self, name: &Name) -> Result<&'l Recipe, Fault> {
+        self.recipes.get(name).ok_or_else(|| Fault::NoRecipe(name.clone()))
+    }
+
+    /// What the lockfile says of an image of a container.
+    pub(super) fn locked_image(&self, name: &Name) -> Option<&'l LockedImage> {
+        self.lock.images.get(name)
+    }
+
+    /// The step that fetches something.
+    pub(super) fn fetch(&mut self, name: String, fetch: Fetch) -> StepId {
+        self.step(name, Derivation::Fetch(fetch))
+    }
+
+    /// A source that is a directory: its tree.
+    pub(super) fn directory(&self, recipe: &Recipe, source: &Source) -> Result<Input, Fault> {
+        match self.single(recipe, source) {
+            Ok(_) => Err(self.no_source(recipe, source)),
+            Err(_) => Ok(Input::Source(self.source(recipe, source)?.digest)),
+        }
     }
 
     fn step(&mut self, name: impl ToString, derivation: Derivation<Input>) -> StepId {
@@ -119,16 +156,10 @@ impl Lowering<'_> {
     fn package(&mut self, id: &PackageId) -> Option<StepId> {
         let locked = self.lock.packages.get(id)?;
         let name = format!("{} {}", id.name, id.version);
-        let fetch = self.step(
-            &name,
-            Derivation::Fetch(Fetch {
-                archive: locked.archive.clone(),
-                path: locked.path.clone(),
-                size: locked.size,
-                sha256: locked.sha256,
-            }),
-        );
-        let package = Input::Step(fetch);
+        let from =
+            FetchFrom::Archive { archive: locked.archive.clone(), path: locked.path.clone() };
+        let fetch = Fetch { from, size: locked.size, sha256: locked.sha256 };
+        let package = Input::Step(self.fetch(name.clone(), fetch));
         Some(self.step(&name, Derivation::Unpack(Unpack { reader: deb::FORMAT, package })))
     }
 

@@ -5,15 +5,18 @@
 //! inputs are known by digest does a step have a [`Key`]. So an input that was built anew but came out the same
 //! changes no key above it, and nothing above it is built again.
 
+mod container;
 mod derivation;
+mod function;
 mod graph;
 mod guest;
 mod key;
 mod lower;
 
+pub use container::{Container, Function, ImageFrom, OciImage, Preload};
 pub use derivation::{
-    Attributes, Derivation, Disk, Entry, Fetch, FileContent, Layer, Packages, Rootfs, Run,
-    RunInput, Size, Unpack,
+    Attributes, Derivation, Disk, Entry, Fetch, FetchFrom, FileContent, Layer, Packages, Rootfs,
+    Run, RunInput, Size, Unpack,
 };
 pub use graph::{ImagePlan, Input, Plan, Step, StepId, Through};
 pub use key::{FORMAT, Key};

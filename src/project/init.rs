@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::Write,
     path::{Path, PathBuf},
 };
@@ -65,13 +65,13 @@ fn image(recipes: &Recipes, wanted: &str) -> Result<Name, Error> {
     }
 }
 
-/// What `shipped` says about the package sets of an image. A set that is asked exactly as a shipped one has its answer,
+/// What `shipped` says about the package sets of an image, and the images of containers in it. A set that is asked exactly as a shipped one has its answer,
 /// so that a new project needs no network to be whole.
 fn lock_for(recipes: &Recipes, image: &str, shipped: &Lock) -> Lock {
     let goal: Option<Name> = image.parse().ok();
     let closure = recipes.closure(&goal);
     let mut lock = shipped.clone();
-    let mut needed = std::collections::BTreeSet::new();
+    let mut needed: BTreeSet<Name> = closure.iter().map(|name| (*name).clone()).collect();
     for (name, asked) in closure.iter().filter_map(|name| recipes.get(name)?.package_set()) {
         let same = |set: &&Name| lock::stale(shipped, (*set).clone(), asked).is_none();
         let known = std::iter::once(&name).chain(shipped.sets.keys()).find(same);

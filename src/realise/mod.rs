@@ -28,7 +28,7 @@ pub use crate::sandbox::Status;
 use crate::{
     digest::Digest,
     fetch::{self, Fetcher, Want},
-    plan::{Derivation, Fetch, Plan, StepId},
+    plan::{Derivation, Fetch, FetchFrom, Plan, StepId},
     sandbox,
     store::{self, Realisation, Store},
 };
@@ -184,6 +184,17 @@ pub fn enter(dir: &Path) -> Result<u8, Error> {
     })
 }
 
+/// Where the fetcher finds something.
+fn source(from: &FetchFrom) -> fetch::Source {
+    match from.clone() {
+        FetchFrom::Archive { archive, path } => fetch::Source::Archive { archive, path },
+        FetchFrom::Registry { registry, repository, manifest } => {
+            let what = if manifest { fetch::What::Manifest } else { fetch::What::Blob };
+            fetch::Source::Registry { registry, repository, what }
+        }
+    }
+}
+
 fn fetch_of(plan: &Plan, id: StepId) -> Option<&Fetch> {
     match &plan.step(id).derivation {
         Derivation::Fetch(fetch) => Some(fetch),
@@ -191,7 +202,10 @@ fn fetch_of(plan: &Plan, id: StepId) -> Option<&Fetch> {
         | Derivation::Packages(_)
         | Derivation::Run(_)
         | Derivation::Rootfs(_)
-        | Derivation::Disk(_) => None,
+        | Derivation::Disk(_)
+        | Derivation::OciImage(_)
+        | Derivation::Function(_)
+        | Derivation::Preload(_) => None,
     }
 }
 
@@ -202,7 +216,10 @@ fn lane(plan: &Plan, id: StepId) -> Lane {
         Derivation::Unpack(_)
         | Derivation::Packages(_)
         | Derivation::Rootfs(_)
-        | Derivation::Disk(_) => Lane::Core,
+        | Derivation::Disk(_)
+        | Derivation::OciImage(_)
+        | Derivation::Function(_)
+        | Derivation::Preload(_) => Lane::Core,
     }
 }
 
@@ -224,9 +241,13 @@ impl Maker<'_> {
         let derivation = derivation.expect("a step is made after all that it needs");
         let work = match &derivation {
             Derivation::Fetch(_) => Work::Fetch,
-            Derivation::Unpack(_) => Work::Unpack,
+            Derivation::Unpack(_) | Derivation::OciImage(_) => Work::Unpack,
             Derivation::Run(_) => Work::Build,
-            Derivation::Packages(_) | Derivation::Rootfs(_) | Derivation::Disk(_) => Work::Merge,
+            Derivation::Packages(_)
+            | Derivation::Rootfs(_)
+            | Derivation::Disk(_)
+            | Derivation::Function(_)
+            | Derivation::Preload(_) => Work::Merge,
         };
         self.watch.see(Event::Start { id, work, name: &step.name });
         let (digest, how) = match &derivation {
@@ -244,14 +265,8 @@ impl Maker<'_> {
         if store.has_blob(&fetch.sha256) {
             return Ok((fetch.sha256, How::Found));
         }
-        let want = Want {
-            source: fetch::Source::Archive {
-                archive: fetch.archive.clone(),
-                path: fetch.path.clone(),
-            },
-            size: fetch.size,
-            sha256: fetch.sha256,
-        };
+        let source = source(&fetch.from);
+        let want = Want { source, size: fetch.size, sha256: fetch.sha256 };
         let partial = store.partial(&fetch.sha256)?;
         let progress = |event: fetch::Progress<'_>| match event {
             fetch::Progress::Asked { from: now, .. } | fetch::Progress::Reached(now) => {
@@ -288,6 +303,9 @@ impl Maker<'_> {
             Derivation::Unpack(unpack) => build::unpack(unpack, store),
             Derivation::Packages(packages) => build::packages(packages, store),
             Derivation::Rootfs(rootfs) => build::rootfs(rootfs, store),
+            Derivation::OciImage(image) => build::oci_image(image, store),
+            Derivation::Function(function) => build::function(function, store),
+            Derivation::Preload(preload) => build::preload(preload, store),
             Derivation::Run(run) => {
                 let host = build::Host { helper, jobs, keep_failed };
                 build::run(run, &host, &store.log_path(key)?, store)

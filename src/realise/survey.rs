@@ -62,7 +62,10 @@ fn present(plan: &Plan, id: StepId, output: &Digest, store: &Store) -> bool {
         | Derivation::Packages(_)
         | Derivation::Run(_)
         | Derivation::Rootfs(_)
-        | Derivation::Disk(_) => store.has_tree(output),
+        | Derivation::Disk(_)
+        | Derivation::OciImage(_)
+        | Derivation::Function(_)
+        | Derivation::Preload(_) => store.has_tree(output),
     }
 }
 

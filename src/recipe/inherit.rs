@@ -11,8 +11,8 @@ use std::{
 use super::{
     Name,
     schema::{
-        Account, Attributes, Body, Build, Device, Directory, Disk, Extends, File, Image, Kernel,
-        Packages, Part, Rootfs, Run, Typed, default_suites,
+        Account, Attributes, Body, Build, Device, Directory, Disk, Extends, File, Function, Image,
+        Invoke, Kernel, OciImage, Packages, Part, Preload, Rootfs, Run, Typed, default_suites,
     },
     value::Wrong,
     walk::{At, Report},
@@ -116,8 +116,22 @@ fn over(heir: Body, base: Body) -> Option<Body> {
         (Body::Kernel(heir), Body::Kernel(base)) => Some(Body::Kernel(heir.over(base))),
         (Body::Rootfs(heir), Body::Rootfs(base)) => Some(Body::Rootfs(heir.over(base))),
         (Body::Image(heir), Body::Image(base)) => Some(Body::Image(Box::new(heir.over(*base)))),
+        (Body::OciImage(heir), Body::OciImage(base)) => {
+            Some(Body::OciImage(Box::new(heir.over(*base))))
+        }
+        (Body::Function(heir), Body::Function(base)) => {
+            Some(Body::Function(Box::new(heir.over(*base))))
+        }
+        (Body::Preload(heir), Body::Preload(base)) => Some(Body::Preload(heir.over(base))),
         (
-            Body::Packages(_) | Body::Build(_) | Body::Kernel(_) | Body::Rootfs(_) | Body::Image(_),
+            Body::Packages(_)
+            | Body::Build(_)
+            | Body::Kernel(_)
+            | Body::Rootfs(_)
+            | Body::Image(_)
+            | Body::OciImage(_)
+            | Body::Function(_)
+            | Body::Preload(_),
             _,
         ) => None,
     }
@@ -323,6 +337,65 @@ impl Over for Run {
             memory: self.memory.over(base.memory),
             cores: self.cores.over(base.cores),
             timeout: self.timeout.over(base.timeout),
+        }
+    }
+}
+
+impl Over for OciImage {
+    fn over(self, base: Self) -> Self {
+        Self {
+            architecture: self.architecture.over(base.architecture),
+            origin: self.origin.over(base.origin),
+            on_request: self.on_request.over(base.on_request),
+            entrypoint: self.entrypoint.over(base.entrypoint),
+            command: self.command.over(base.command),
+            env: self.env.over(base.env),
+            invoke: self.invoke.over(base.invoke),
+        }
+    }
+}
+
+impl Over for Function {
+    fn over(self, base: Self) -> Self {
+        Self {
+            architecture: self.architecture.over(base.architecture),
+            layers: self.layers.over(base.layers),
+            entrypoint: self.entrypoint.over(base.entrypoint),
+            command: self.command.over(base.command),
+            user: self.user.over(base.user),
+            workdir: self.workdir.over(base.workdir),
+            env: self.env.over(base.env),
+            ports: self.ports.over(base.ports),
+            labels: self.labels.over(base.labels),
+            invoke: self.invoke.over(base.invoke),
+        }
+    }
+}
+
+impl Over for Invoke {
+    fn over(self, base: Self) -> Self {
+        Self {
+            port: self.port.over(base.port),
+            method: self.method.over(base.method),
+            // Fields make one message together, so that a list of them stands in place of the base's.
+            request: self.request.or(base.request),
+            reply: self.reply.over(base.reply),
+            generator: self.generator.over(base.generator),
+            lower: self.lower.over(base.lower),
+            upper: self.upper.over(base.upper),
+            input: self.input.over(base.input),
+            needs: self.needs.over(base.needs),
+            place: self.place.over(base.place),
+        }
+    }
+}
+
+impl Over for Preload {
+    fn over(self, base: Self) -> Self {
+        Self {
+            functions: self.functions.over(base.functions),
+            namespace: self.namespace.over(base.namespace),
+            blobs: self.blobs.over(base.blobs),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod capability;
 mod check;
+mod container;
 mod image;
 mod inherit;
 mod model;
@@ -20,6 +21,9 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use capability::{Capabilities, NotCapabilities};
+pub use container::{
+    Field, Function, Generator, Invoke, OciImage, Origin, Preload, Reference, Reply,
+};
 pub use image::{Disk, Image, Run, Size, Table};
 pub use model::{Architecture, Build, Input, Kernel, Kind, Packages, Recipe, Recipes, Suite};
 pub use name::{Library, NAME_MAX, Name, NotAName, Source};

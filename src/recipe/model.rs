@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Image, Name, Rootfs, Source};
+use super::{Function, Image, Invoke, Name, OciImage, Origin, Preload, Reference, Rootfs, Source};
 use crate::path::GuestPath;
 
 /// Every recipe by name, checked as a whole: what a recipe names is there and of a kind that fits, nothing needs
@@ -20,6 +20,44 @@ impl Recipes {
     /// All recipes in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Recipe> {
         self.recipes.values()
+    }
+
+    /// All images of containers that a registry holds, with the reference they are asked by.
+    pub fn registry_images(&self) -> BTreeMap<&Name, (&OciImage, &Reference)> {
+        let images = self.iter().filter_map(|recipe| match &recipe.kind {
+            Kind::OciImage(image) => match &image.origin {
+                Origin::Registry(reference) => Some((&recipe.name, (image, reference))),
+                Origin::Layout { .. } | Origin::Archive { .. } => None,
+            },
+            Kind::Packages(_)
+            | Kind::Build(_)
+            | Kind::Kernel(_)
+            | Kind::Rootfs(_)
+            | Kind::Image(_)
+            | Kind::Function(_)
+            | Kind::Preload(_) => None,
+        });
+        images.collect()
+    }
+
+    /// The functions in an image that can be called, in the order of their names.
+    pub fn functions(&self, image: &Name) -> BTreeSet<&Name> {
+        let closure = self.closure([image]).into_iter().filter_map(|name| self.get(name));
+        let preloaded = closure.filter_map(|recipe| match &recipe.kind {
+            Kind::Preload(preload) => Some(&preload.functions),
+            Kind::Packages(_)
+            | Kind::Build(_)
+            | Kind::Kernel(_)
+            | Kind::Rootfs(_)
+            | Kind::Image(_)
+            | Kind::OciImage(_)
+            | Kind::Function(_) => None,
+        });
+        let called = |name: &&Name| {
+            let invoke = self.get(name).and_then(Recipe::invoke);
+            invoke.is_some_and(|invoke| invoke.method.is_some())
+        };
+        preloaded.flatten().filter(called).collect()
     }
 
     /// All sets of packages: recipes of that kind under their own names, the lists inside root file systems as
@@ -63,14 +101,19 @@ impl Recipe {
         match &self.kind {
             Kind::Packages(packages) => Some((self.name.clone(), packages)),
             Kind::Rootfs(rootfs) => Some((self.name.inner("packages"), rootfs.packages.as_ref()?)),
-            Kind::Build(_) | Kind::Kernel(_) | Kind::Image(_) => None,
+            Kind::Build(_)
+            | Kind::Kernel(_)
+            | Kind::Image(_)
+            | Kind::OciImage(_)
+            | Kind::Function(_)
+            | Kind::Preload(_) => None,
         }
     }
 
     /// The recipes that this one names, in a fixed order.
     pub fn needs(&self) -> Vec<&Name> {
         match &self.kind {
-            Kind::Packages(_) => Vec::new(),
+            Kind::Packages(_) | Kind::OciImage(_) => Vec::new(),
             Kind::Build(build) => {
                 let inputs = build.inputs.values().filter_map(Input::recipe);
                 std::iter::once(&build.tools).chain(inputs).collect()
@@ -80,13 +123,30 @@ impl Recipe {
             }
             Kind::Rootfs(rootfs) => rootfs.layers.iter().map(|layer| &layer.recipe).collect(),
             Kind::Image(image) => vec![&image.kernel, &image.rootfs],
+            Kind::Function(function) => function.layers.iter().map(|layer| &layer.recipe).collect(),
+            Kind::Preload(preload) => preload.functions.iter().collect(),
+        }
+    }
+
+    /// How it is called, if it is an image of a container that says so.
+    pub fn invoke(&self) -> Option<&Invoke> {
+        match &self.kind {
+            Kind::OciImage(image) => image.invoke.as_ref(),
+            Kind::Function(function) => function.invoke.as_ref(),
+            Kind::Packages(_)
+            | Kind::Build(_)
+            | Kind::Kernel(_)
+            | Kind::Rootfs(_)
+            | Kind::Image(_)
+            | Kind::Preload(_) => None,
         }
     }
 
     /// The files and directories that this recipe names, in a fixed order.
     pub fn sources(&self) -> Vec<&Source> {
         match &self.kind {
-            Kind::Packages(_) | Kind::Image(_) => Vec::new(),
+            Kind::Packages(_) | Kind::Image(_) | Kind::Function(_) | Kind::Preload(_) => Vec::new(),
+            Kind::OciImage(image) => image.origin.source().into_iter().collect(),
             Kind::Build(build) => {
                 let inputs = build.inputs.values().filter_map(Input::source);
                 std::iter::once(&build.script).chain(inputs).collect()
@@ -114,6 +174,12 @@ pub enum Kind {
     Rootfs(Rootfs),
     /// A bootable disk.
     Image(Image),
+    /// An image of a container that others made.
+    OciImage(OciImage),
+    /// An image of a container, made here.
+    Function(Function),
+    /// Images in containerd's own store.
+    Preload(Preload),
 }
 
 impl Kind {
@@ -125,6 +191,9 @@ impl Kind {
             Self::Kernel(_) => "kernel",
             Self::Rootfs(_) => "rootfs",
             Self::Image(_) => "image",
+            Self::OciImage(_) => "oci-image",
+            Self::Function(_) => "function",
+            Self::Preload(_) => "preload",
         }
     }
 }

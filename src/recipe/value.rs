@@ -94,6 +94,27 @@ pub(super) fn integer(value: &DeValue<'_>) -> Result<i64, Wrong> {
         .map_err(|_| "this number is too large".into())
 }
 
+pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, Wrong> {
+    match value {
+        DeValue::Boolean(yes) => Ok(*yes),
+        _ => Err(Wrong::kind("true or false", value)),
+    }
+}
+
+/// A list of strings, such as the words of a command line.
+pub(super) fn words(value: &DeValue<'_>) -> Result<Vec<String>, Wrong> {
+    let DeValue::Array(words) = value else {
+        return Err(Wrong::kind("a list of strings", value));
+    };
+    words.iter().map(|word| text(word.get_ref())).collect()
+}
+
+/// A TCP port.
+pub(super) fn port(value: &DeValue<'_>) -> Result<u16, Wrong> {
+    count(value, u32::from(u16::MAX))
+        .and_then(|port| u16::try_from(port).map_err(|_| Wrong::from("a port is at most 65535")))
+}
+
 /// An integer from 0 to `most`.
 pub(super) fn number(value: &DeValue<'_>, most: u32) -> Result<u32, Wrong> {
     let number = integer(value)?;

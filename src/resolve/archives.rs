@@ -75,6 +75,11 @@ impl<'f> Archives<'f> {
         }
     }
 
+    /// What fetches for them.
+    pub(super) fn fetcher(&self) -> &'f Fetcher {
+        self.fetcher
+    }
+
     /// All that these suites offer to machines of this architecture.
     pub fn universe(
         &mut self,

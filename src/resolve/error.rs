@@ -3,7 +3,10 @@ use std::io;
 use super::{SignatureError, Unsolvable};
 use crate::{
     fetch,
-    formats::deb::{index, release},
+    formats::{
+        deb::{index, release},
+        oci,
+    },
     lock::PackageId,
     recipe::Name,
 };
@@ -30,6 +33,17 @@ pub enum Error {
         /// Why.
         source: Unsolvable,
     },
+    /// What a registry has under a name is no image that can be used.
+    #[error("{image}: {source}")]
+    Image {
+        /// The recipe.
+        image: Name,
+        /// Why not.
+        source: oci::Error,
+    },
+    /// A reference pins an image by another digest than sha256.
+    #[error("`{0}` pins an image by a digest that is not sha256")]
+    NoSha256(String),
     /// Something is to be updated that is neither a recipe nor a package.
     #[error("`{input}` is neither a recipe nor a package of the lockfile{}", match near {
         Some(near) => format!("; did you mean `{near}`?"),
@@ -134,7 +148,11 @@ impl Error {
         match self {
             Self::Fetch(error) => error.hint(),
             Self::Suite { source, .. } => source.hint(),
-            Self::Set { .. } | Self::UnknownInput { .. } | Self::Ambiguous { .. } => None,
+            Self::Set { .. }
+            | Self::Image { .. }
+            | Self::NoSha256(_)
+            | Self::UnknownInput { .. }
+            | Self::Ambiguous { .. } => None,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod archives;
 mod clearsign;
 mod error;
+mod images;
 mod keyring;
 mod renew;
 mod solve;

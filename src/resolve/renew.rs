@@ -1,19 +1,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Archives, Error};
+use super::{Archives, Error, images::images};
 use crate::{
     lock::{self, Lock, LockedPackage, LockedSet, LockedSuite, PackageId, SuiteId},
     recipe::{Name, Packages, Recipes, Suite},
 };
 
-/// What may become newer.
+/// What may become newer: sets of packages, and images of containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
     /// Nothing: only what the lock has no answer for is resolved, with the versions of the lock where they will do.
     Missing,
     /// Everything.
     All,
-    /// What these name: the sets that a recipe needs, or a package in every set that has it.
+    /// What these name: the sets that a recipe needs, a package in every set that has it, or a recipe that is an image of a
+    /// registry.
     Only(BTreeSet<String>),
 }
 
@@ -52,6 +53,7 @@ pub fn lock(
     }
     let kept = old.only(&new.sets.keys().cloned().collect()).suites;
     new.suites = kept.into_iter().filter(|(id, _)| is_asked(id, &new.sets)).chain(fresh).collect();
+    new.images = images(recipes, old, update, archives.fetcher())?;
     new.outputs = unchanged_outputs(recipes, old, &new);
     Ok(new)
 }
@@ -76,7 +78,9 @@ impl Named {
                 closure.iter().filter_map(|name| Some(recipes.get(name)?.package_set()?.0));
             let sets: BTreeSet<Name> = set.chain(behind).collect();
             let package = old.packages.keys().any(|id| id.name == *input);
-            if sets.is_empty() && !package {
+            let images = recipes.registry_images();
+            let image = closure.iter().any(|name| images.contains_key(*name));
+            if sets.is_empty() && !package && !image {
                 return Err(Error::UnknownInput {
                     input: input.clone(),
                     near: near(input, recipes, old),
@@ -165,12 +169,11 @@ fn unchanged_outputs(
     new: &Lock,
 ) -> BTreeMap<Name, BTreeMap<String, crate::digest::Digest>> {
     let unchanged = |name: &Name| {
+        let closure = recipes.closure([name]);
+        let mut sets = closure.iter().filter_map(|name| Some(recipes.get(name)?.package_set()?.0));
         recipes.get(name).is_some()
-            && recipes
-                .closure([name])
-                .iter()
-                .filter_map(|name| Some(recipes.get(name)?.package_set()?.0))
-                .all(|set| old.sets.get(&set) == new.sets.get(&set))
+            && sets.all(|set| old.sets.get(&set) == new.sets.get(&set))
+            && closure.iter().all(|name| old.images.get(*name) == new.images.get(*name))
     };
     let outputs = old.outputs.iter().filter(|(name, _)| unchanged(name));
     outputs.map(|(name, files)| (name.clone(), files.clone())).collect()

@@ -29,6 +29,69 @@ pub struct Said {
     /// An exit code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<u8>,
+    /// The address of a function's container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The cores that a function has, as in a cpuset: `1`, `2-3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<String>,
+    /// The cores that all else has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<String>,
+    /// How many warm-up invocations there will be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// The number of an invocation, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<u64>,
+    /// Whether the reply was right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ok: Option<bool>,
+    /// What was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// What was replied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+    /// How many warm-up invocations there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<u64>,
+    /// How many measured invocations there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocations: Option<u64>,
+    /// How many replies were wrong, those of the warm-up included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u64>,
+    /// How long one invocation took, or all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ns: Option<Latency>,
+}
+
+/// Nanoseconds of guest time from a request to its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Latency {
+    /// Of one invocation.
+    One(u64),
+    /// Of all measured ones.
+    All(Latencies),
+}
+
+/// The latencies of many invocations, in nanoseconds of guest time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// The shortest.
+    pub min: u64,
+    /// Half of them took no longer.
+    pub median: u64,
+    /// Nine of ten took no longer.
+    pub p90: u64,
+    /// 99 of 100 took no longer.
+    pub p99: u64,
+    /// The longest.
+    pub max: u64,
+    /// The mean.
+    pub mean: u64,
 }
 
 /// The stages of a boot, and what may come between them.
@@ -53,6 +116,26 @@ pub enum Stage {
     Output,
     /// The container ended.
     ContainerExited,
+    /// A function's container is there, without a network.
+    FunctionStarting,
+    /// It has a network.
+    FunctionNetwork,
+    /// It runs.
+    FunctionStarted,
+    /// It has cores of its own, if there are several.
+    FunctionPinned,
+    /// It accepts connections.
+    FunctionReady,
+    /// The warm-up invocations begin.
+    WarmStarted,
+    /// The warm-up invocations are over.
+    WarmEnded,
+    /// One measured invocation; all are reported after the last.
+    Invocation,
+    /// All invocations are over.
+    Invoked,
+    /// A function's container ended.
+    FunctionStopped,
     /// containerd ended, as asked.
     ContainerdStopped,
     /// A line of containerd's log.
@@ -76,6 +159,16 @@ impl Stage {
             Self::ContainerStarted => "container-started",
             Self::Output => "output",
             Self::ContainerExited => "container-exited",
+            Self::FunctionStarting => "function-starting",
+            Self::FunctionNetwork => "function-network",
+            Self::FunctionStarted => "function-started",
+            Self::FunctionPinned => "function-pinned",
+            Self::FunctionReady => "function-ready",
+            Self::WarmStarted => "warm-started",
+            Self::WarmEnded => "warm-ended",
+            Self::Invocation => "invocation",
+            Self::Invoked => "invoked",
+            Self::FunctionStopped => "function-stopped",
             Self::ContainerdStopped => "containerd-stopped",
             Self::Log => "log",
             Self::Error => "error",
@@ -114,6 +207,19 @@ mod tests {
         ] {
             assert_eq!(read(other), None);
         }
+    }
+
+    #[test]
+    fn invocations_carry_their_latencies() {
+        let one =
+            br#"{"vsbuild":1,"stage":"invocation","uptime_us":5,"n":0,"ok":true,"latency_ns":7}"#;
+        assert_eq!(read(one).and_then(|said| said.latency_ns), Some(Latency::One(7)));
+        let all = br#"{"vsbuild":1,"stage":"invoked","uptime_us":5,"name":"f","warm":1,"invocations":2,"failed":0,
+            "latency_ns":{"min":1,"median":2,"p90":3,"p99":4,"max":5,"mean":6}}"#;
+        let all = read(all).expect("a line of the guest");
+        let latencies = Latencies { min: 1, median: 2, p90: 3, p99: 4, max: 5, mean: 6 };
+        assert_eq!(all.latency_ns, Some(Latency::All(latencies)));
+        assert_eq!((all.warm, all.invocations, all.failed), (Some(1), Some(2), Some(0)));
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn start(boot: &Boot) -> Result<Child, Error> {
         .args(["-machine", "pc", "-nodefaults", "-no-user-config", "-display", "none"])
         .args(accelerator)
         .args(["-cpu", "max"])
-        .args(["-m", &format!("{}M", boot.memory >> 20), "-smp", &boot.cores.to_string()])
+        .args(["-m", &format!("{}M", boot.memory >> 20), "-smp", &sockets(boot.cores)])
         .args(["-serial", "stdio", "-monitor", "none", "-no-reboot"])
         .arg("-kernel")
         .arg(&boot.kernel)
@@ -137,6 +137,11 @@ fn start(boot: &Boot) -> Result<Child, Error> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|source| Error::Start { program: boot.qemu.clone(), source })
+}
+
+/// One processor a socket: a kernel without ACPI knows processors from the firmware's MP table, which has no cores.
+fn sockets(cores: u32) -> String {
+    format!("{cores},sockets={cores}")
 }
 
 /// In QEMU's options a comma in a value is written twice.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Said, Stage};
+use super::{Call, Said, Stage};
 use crate::digest::Digest;
 
 /// What happened in a run.
@@ -37,34 +37,78 @@ impl Outcome {
             .filter_map(|said| said.text.as_deref())
     }
 
-    /// Judges the run: an orderly end with code 0, and a line of output that contains `expect`.
-    pub fn verdict(&self, expect: Option<&str>) -> Verdict {
-        let last = |stage| self.said.iter().rev().find(|said| said.stage == stage);
-        let error = last(Stage::Error).and_then(|said| said.text.clone());
+    /// The last that was said of a stage.
+    pub fn last(&self, stage: Stage) -> Option<&Said> {
+        self.said.iter().rev().find(|said| said.stage == stage)
+    }
+
+    /// Judges the run: an orderly end with code 0, and what was wanted.
+    pub fn verdict(&self, wanted: &Wanted<'_>) -> Verdict {
+        let error = self.last(Stage::Error).and_then(|said| said.text.clone());
         let reached = self.said.last().map_or("nothing at all", |said| said.stage.name());
         let why = if let Some(panic) = &self.panic {
             panic.clone()
         } else if self.timed_out {
             format!("it took too long; the last that was heard from the guest was `{reached}`")
         } else {
-            match last(Stage::Exit).and_then(|said| said.code) {
+            match self.last(Stage::Exit).and_then(|said| said.code) {
                 None => format!(
                     "the machine stopped without a last word; the guest reached `{reached}`"
                 ),
-                Some(0) => match expect {
-                    Some(text) if !self.output().any(|line| line.contains(text)) => {
-                        format!("the container did not print `{text}`")
-                    }
-                    _ if last(Stage::ContainerExited).is_none() => "no container ran".to_owned(),
-                    _ => return Verdict::Good,
+                Some(0) => match self.lacks(wanted) {
+                    Some(why) => why,
+                    None => return Verdict::Good,
                 },
-                Some(code) => {
-                    error.unwrap_or_else(|| format!("the container exited with code {code}"))
-                }
+                Some(code) => error
+                    .or_else(|| self.wrong_replies())
+                    .unwrap_or_else(|| format!("the guest ended with code {code}")),
             }
         };
         Verdict::Bad(why)
     }
+
+    /// What a run that ended well did not do.
+    fn lacks(&self, wanted: &Wanted<'_>) -> Option<String> {
+        match wanted {
+            Wanted::Container { expect } => match expect {
+                Some(text) if !self.output().any(|line| line.contains(text)) => {
+                    Some(format!("the container did not print `{text}`"))
+                }
+                _ if self.last(Stage::ContainerExited).is_none() => {
+                    Some("no container ran".to_owned())
+                }
+                _ => None,
+            },
+            Wanted::Function(call) => {
+                let invoked = self.last(Stage::Invoked);
+                let done = invoked.and_then(|said| said.invocations).unwrap_or_default();
+                if done == call.invocations {
+                    self.wrong_replies()
+                } else {
+                    Some(format!("{done} of {} invocations were made", call.invocations))
+                }
+            }
+        }
+    }
+
+    fn wrong_replies(&self) -> Option<String> {
+        let said = self.last(Stage::Invoked)?;
+        let all = said.invocations.unwrap_or_default() + said.warm.unwrap_or_default();
+        let wrong = said.failed.filter(|failed| *failed > 0)?;
+        Some(format!("{wrong} of {all} replies were wrong"))
+    }
+}
+
+/// What a run must do to be good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// Run the image's own container, and have it print a text.
+    Container {
+        /// The text.
+        expect: Option<&'a str>,
+    },
+    /// Call a function, and be answered rightly every time.
+    Function(&'a Call),
 }
 
 /// A run on paper: `run.json`.
@@ -82,6 +126,9 @@ pub struct Record {
     pub memory: u64,
     /// Cores.
     pub cores: u32,
+    /// The function that was called, and how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<Call>,
     /// The result.
     pub verdict: Verdict,
     /// What happened.
@@ -100,14 +147,15 @@ mod tests {
         Outcome { said: lines.iter().map(line).collect(), ..Outcome::default() }
     }
 
+    const HELLO: Wanted<'static> = Wanted::Container { expect: Some("HELLO") };
     const OUTPUT: &str = r#""stage":"output","stream":"stdout","text":"HELLO""#;
     const EXITED: &str = r#""stage":"container-exited","name":"hello","code":0"#;
     const EXIT: &str = r#""stage":"exit","code":0"#;
 
     #[test]
     fn a_run_is_good_only_if_the_container_said_what_it_should() {
-        assert_eq!(outcome(&[OUTPUT, EXITED, EXIT]).verdict(Some("HELLO")), Verdict::Good);
-        let bad = |outcome: Outcome| match outcome.verdict(Some("HELLO")) {
+        assert_eq!(outcome(&[OUTPUT, EXITED, EXIT]).verdict(&HELLO), Verdict::Good);
+        let bad = |outcome: Outcome| match outcome.verdict(&HELLO) {
             Verdict::Good => panic!("this run was not good"),
             Verdict::Bad(why) => why,
         };
@@ -121,5 +169,28 @@ mod tests {
         assert!(bad(slow).contains("`output`"));
         let panicked = Outcome { panic: Some("Kernel panic".into()), ..outcome(&[OUTPUT]) };
         assert_eq!(bad(panicked), "Kernel panic");
+    }
+
+    #[test]
+    fn a_function_must_answer_as_often_as_it_was_asked_and_rightly() {
+        let call = Call {
+            function: "f".to_owned(),
+            warm: 1,
+            invocations: 2,
+            input: None,
+            generator: None,
+            seed: None,
+        };
+        let invoked = |invocations: u32, failed: u32| {
+            format!(r#""stage":"invoked","warm":1,"invocations":{invocations},"failed":{failed}"#)
+        };
+        let judge =
+            |invoked: &str, exit: &str| outcome(&[invoked, exit]).verdict(&Wanted::Function(&call));
+        let bad = |why: &str| Verdict::Bad(why.to_owned());
+        assert_eq!(judge(&invoked(2, 0), EXIT), Verdict::Good);
+        assert_eq!(judge(&invoked(1, 0), EXIT), bad("1 of 2 invocations were made"));
+        assert_eq!(judge(OUTPUT, EXIT), bad("0 of 2 invocations were made"));
+        let failed = r#""stage":"exit","code":1"#;
+        assert_eq!(judge(&invoked(2, 3), failed), bad("3 of 3 replies were wrong"));
     }
 }

@@ -5,7 +5,10 @@ use std::{fs, io::Cursor};
 use tar::{Builder, EntryType, Header};
 use vsbuild::{
     digest::Digest,
-    formats::containerd::{Image, Layer, canonical_manifest},
+    formats::{
+        containerd::{Image, Layer},
+        oci::canonical_manifest,
+    },
     path::GuestPath,
     tree::{BlobSink, Device, Draft, Inode, Kind, Meta, Node, Time},
 };
@@ -183,8 +186,7 @@ pub fn archive(images: &[Image], read: &dyn Fn(&Digest) -> Vec<u8>) -> Vec<u8> {
     for image in images {
         let layers: Vec<(Digest, u64)> =
             image.layers.iter().map(|layer| (layer.tar.digest, layer.tar.size)).collect();
-        let config = (Digest::of(&image.config), image.config.len() as u64);
-        let manifest = canonical_manifest(config, &layers);
+        let manifest = canonical_manifest(&image.config, &layers);
         let digest = Digest::of(&manifest);
         manifests.push(serde_json::json!({
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -193,7 +195,7 @@ pub fn archive(images: &[Image], read: &dyn Fn(&Digest) -> Vec<u8>) -> Vec<u8> {
             "annotations": { "io.containerd.image.name": image.name },
         }));
         add(&format!("blobs/sha256/{digest}"), &manifest);
-        add(&format!("blobs/sha256/{}", config.0), &image.config);
+        add(&format!("blobs/sha256/{}", Digest::of(&image.config)), &image.config);
         for layer in &image.layers {
             add(&format!("blobs/sha256/{}", layer.tar.digest), &read(&layer.tar.digest));
         }

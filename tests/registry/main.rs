@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod faults;
 mod image;
 mod login;
+mod program;
 mod push;
 mod real;
 mod server;

@@ -75,9 +75,13 @@ impl Real {
 
     /// The file that holds a blob's bytes.
     pub(crate) fn blob(&self, bytes: &[u8]) -> PathBuf {
-        let hex = Digest::of(bytes).hex();
+        self.blob_called(&Digest::of(bytes).hex())
+    }
+
+    /// The same by the blob's digest.
+    pub(crate) fn blob_called(&self, hex: &str) -> PathBuf {
         let blobs = self.directory.path().join("storage/docker/registry/v2/blobs/sha256");
-        blobs.join(&hex[..2]).join(&hex).join("data")
+        blobs.join(&hex[..2]).join(hex).join("data")
     }
 
     pub(crate) fn directory(&self) -> &Path {

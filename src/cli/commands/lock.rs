@@ -61,11 +61,11 @@ fn resolved(
         now: since_1970.as_secs() as i64,
         ignore_valid_until: args.ignore_valid_until,
     };
-    context.note("asking the archives what there is");
+    context.note("asking archives and registries what there is");
     resolve::lock(recipes, &project.lock, &update, &mut Archives::new(&fetcher, trust)).map_err(
         |error| {
             let failure = match &error {
-                resolve::Error::Fetch { .. } => Failure::Fetch,
+                resolve::Error::Fetch(_) => Failure::Fetch,
                 _ => Failure::Input,
             };
             error.hint().into_iter().fold(Problem::from_error(failure, &error), Problem::help)

@@ -6,6 +6,7 @@ pub(super) mod explain;
 pub(super) mod image;
 pub(super) mod init;
 pub(super) mod lock;
+pub(super) mod oci;
 mod rebuild;
 pub(super) mod recipes;
 pub(super) mod run;

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{chain::Snapshot, manifest, usage::usage};
+use super::{chain::Snapshot, usage::usage};
 use crate::{
     digest::Digest,
-    formats::bolt::{Bucket, Database},
+    formats::{
+        bolt::{Bucket, Database},
+        oci::manifest::MANIFEST,
+    },
     tree::Time,
 };
 
@@ -60,7 +63,7 @@ impl Metadata<'_> {
             self.stamp(bucket);
             let target = bucket.bucket("target");
             target.put("digest", named(digest));
-            target.put("mediatype", manifest::MANIFEST);
+            target.put("mediatype", MANIFEST);
             target.put("size", size(*length));
         }
         self.snapshots(namespace.bucket("snapshots").bucket(SNAPSHOTTER));

@@ -17,7 +17,6 @@
 
 mod chain;
 mod database;
-mod manifest;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -28,11 +27,10 @@ use std::{collections::BTreeMap, io};
 use serde::Deserialize;
 
 pub use chain::chain_ids;
-pub use manifest::canonical_manifest;
 
 use crate::{
     digest::Digest,
-    formats::bolt,
+    formats::{bolt, oci::canonical_manifest},
     path::BadPath,
     tree::{BlobSink, Content, Fault, Time, Tree},
 };
@@ -193,7 +191,7 @@ fn blobs(
     let config = place.blob(&image.config)?;
     let tars: Vec<(Digest, u64)> =
         image.layers.iter().map(|layer| (layer.tar.digest, layer.tar.size)).collect();
-    let manifest = place.blob(&canonical_manifest(config, &tars))?;
+    let manifest = place.blob(&canonical_manifest(&image.config, &tars))?;
     // Labels are what containerd's collector of garbage follows: an image leads to its manifest, that to its config and
     // layers, and the config to the snapshot on top.
     let mut labels = BTreeMap::new();

@@ -122,17 +122,6 @@ fn every_blob_that_is_noted_is_there_and_no_other() {
 }
 
 #[test]
-fn the_manifest_is_what_the_specification_says() {
-    let [config, layer] = [(Digest::of("c"), 1), (Digest::of("l"), 5)];
-    let text = String::from_utf8(canonical_manifest(config, &[layer])).unwrap();
-    let expected = format!(
-        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:{}","size":1}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:{}","size":5}}]}}"#,
-        config.0, layer.0
-    );
-    assert_eq!(text, expected);
-}
-
-#[test]
 fn what_containerd_could_not_use_is_refused() {
     let refuse = |images: &[Image], options: &Options| {
         state(images, options, &MemoryBlobs::default()).unwrap_err()

@@ -12,11 +12,13 @@ pub mod layer;
 pub mod layout;
 pub mod manifest;
 pub mod runtime;
+mod unpacked;
 
 pub use config::Config;
 pub use error::Error;
 pub use image::{Image, Wanted};
 pub use manifest::{Descriptor, Document, Manifest, canonical_manifest};
+pub use unpacked::{Unpacked, UnpackedError};
 
 /// Compact JSON; the types that come here have only text as keys, so nothing can fail.
 fn json(value: &impl serde::Serialize) -> Vec<u8> {

@@ -114,10 +114,9 @@ pub fn spec(name: &str, config: &Config, accounts: &Accounts<'_>) -> Result<Vec<
     if !cwd.starts_with('/') {
         return Err(Error::BadWorkdir(cwd.to_owned()));
     }
-    let env = match &*config.env {
-        [] => vec![PATH],
-        env => env.iter().map(String::as_str).collect(),
-    };
+    let has_path = config.env.iter().any(|variable| variable.starts_with("PATH="));
+    let path = (!has_path).then_some(PATH);
+    let env = path.into_iter().chain(config.env.iter().map(String::as_str)).collect();
     let mut devices =
         vec![Device { allow: false, r#type: None, major: None, minor: None, access: "rwm" }];
     devices.extend(DEVICES.map(|(major, minor)| Device {
@@ -406,7 +405,7 @@ mod tests {
         let read: oci_spec::runtime::Spec = serde_json::from_slice(&bytes).unwrap();
         let process = read.process().clone().unwrap();
         assert_eq!(process.args().clone().unwrap(), ["/server", "x"]);
-        assert_eq!(process.env().clone().unwrap(), ["A=b"]);
+        assert_eq!(process.env().clone().unwrap(), [PATH, "A=b"]);
         assert_eq!(process.cwd().to_str(), Some("/srv"));
         let capabilities = process.capabilities().clone().unwrap();
         assert_eq!(capabilities.effective().clone().unwrap().len(), CAPABILITIES.len());

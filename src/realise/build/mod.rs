@@ -1,5 +1,6 @@
 //! One builder for each kind of derivation: its inputs, by digest, in; a tree out.
 
+mod container;
 mod packages;
 mod rootfs;
 mod run;
@@ -7,13 +8,15 @@ mod unpack;
 
 use std::{io, path::PathBuf};
 
+pub(super) use container::{function, oci_image, preload};
 pub(super) use packages::build as packages;
 pub(super) use rootfs::build as rootfs;
 pub(super) use run::{Host, build as run};
 pub(super) use unpack::build as unpack;
 
 use crate::{
-    formats::deb,
+    digest::Digest,
+    formats::{containerd, deb, oci},
     path::{BadPath, GuestPath},
     sandbox, store,
     tree::{Conflict, Fault},
@@ -86,6 +89,35 @@ pub enum BuildError {
     /// The script ended well but made nothing.
     #[error("the script left nothing in $out")]
     NoOutput,
+    /// An image of a container is not what it should be.
+    #[error("not a sound image")]
+    Image(#[from] oci::Error),
+    /// A tree of the store is no unpacked image.
+    #[error("not a sound image in the store")]
+    Unpacked(#[from] oci::UnpackedError),
+    /// A layer of an image is refused, or cannot be written.
+    #[error("not a sound layer")]
+    Layer(#[from] oci::layer::Error),
+    /// A layer has other bytes than the image says.
+    #[error("the uncompressed layer {wanted} has other bytes: their sha256 is {found}")]
+    OtherLayer {
+        /// What the image's configuration says.
+        wanted: Digest,
+        /// What it is.
+        found: Digest,
+    },
+    /// The lockfile names other blobs than the image's manifest.
+    #[error("the manifest {manifest} names other blobs than lockfile.toml does")]
+    NotTheManifest {
+        /// The manifest.
+        manifest: Digest,
+    },
+    /// An image does not say how its container is run.
+    #[error("its container cannot be run")]
+    Runtime(#[from] oci::runtime::Error),
+    /// The images make no state of containerd.
+    #[error("these images cannot be containerd's")]
+    Containerd(#[from] containerd::Error),
     /// The script left something that no tree can hold.
     #[error("{}: {what}", path.display())]
     OddOutput {

@@ -71,7 +71,11 @@ fn is_directory(node: Option<&Node>) -> bool {
 }
 
 /// The part of a layer's tree that is wanted, at the place where it is wanted.
-fn placed(layer: &Layer<Digest>, store: &Store, epoch: Time) -> Result<Tree, BuildError> {
+pub(super) fn placed(
+    layer: &Layer<Digest>,
+    store: &Store,
+    epoch: Time,
+) -> Result<Tree, BuildError> {
     let tree = store.tree(&layer.tree)?;
     if layer.from.is_root() && layer.at.is_root() {
         return Ok(tree);

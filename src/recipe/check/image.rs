@@ -107,11 +107,22 @@ impl Check<'_> {
                     self.architectures(&layer.value.recipe, seen, found);
                 }
             }
+            Body::OciImage(image) => {
+                found.insert(or(&image.architecture, Architecture::Amd64));
+            }
+            Body::Function(function) => {
+                found.insert(or(&function.architecture, Architecture::Amd64));
+            }
+            Body::Preload(preload) => {
+                for function in &preload.functions {
+                    self.architectures(&function.value, seen, found);
+                }
+            }
             Body::Build(_) | Body::Kernel(_) | Body::Image(_) => (),
         }
     }
 }
 
-fn or<T: Copy>(value: &Option<At<T>>, default: T) -> T {
+pub(super) fn or<T: Copy>(value: &Option<At<T>>, default: T) -> T {
     value.as_ref().map_or(default, |value| value.value)
 }

@@ -1,6 +1,7 @@
 //! From what was typed to what is meant: everything named must be there, of the right kind, and in no circle.
 
 mod accounts;
+mod container;
 mod image;
 mod rootfs;
 
@@ -19,9 +20,14 @@ use super::{
 /// The kinds of recipe that can be the root of a sandbox.
 const TOOLS: &[&str] = &["packages", "rootfs"];
 /// The kinds of recipe whose output is a tree.
-const TREES: &[&str] = &["packages", "build", "kernel", "rootfs"];
+const TREES: &[&str] =
+    &["packages", "build", "kernel", "rootfs", "oci-image", "function", "preload"];
 /// The kinds of recipe that can be a layer.
-const LAYERS: &[&str] = &["packages", "build", "rootfs"];
+const LAYERS: &[&str] = &["packages", "build", "rootfs", "preload"];
+/// The kinds of recipe that can be a layer of a container's image.
+const CONTAINER_LAYERS: &[&str] = &["packages", "build", "rootfs"];
+/// The kinds of recipe that make an image of a container.
+const CONTAINERS: &[&str] = &["oci-image", "function"];
 
 /// Turns inherited recipes into recipes as meant. `names` are all names, those too broken for a recipe included.
 pub(super) fn all(
@@ -67,6 +73,9 @@ impl Check<'_> {
             Body::Kernel(kernel) => self.kernel(typed, kernel).map(Kind::Kernel),
             Body::Rootfs(rootfs) => self.rootfs(typed, rootfs).map(Kind::Rootfs),
             Body::Image(image) => self.image(typed, image).map(Kind::Image),
+            Body::OciImage(image) => self.oci_image(typed, image).map(Kind::OciImage),
+            Body::Function(function) => self.function(typed, function).map(Kind::Function),
+            Body::Preload(preload) => self.preload(typed, preload).map(Kind::Preload),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Recipes as typed: every value read and checked alone, with its place, and nothing known of other recipes.
 
+mod container;
 mod image;
 mod make;
 mod rootfs;
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 
 use toml::de::{DeTable, DeValue};
 
+pub(super) use container::{Function, Invoke, OciImage, Preload};
 pub(super) use image::{Disk, Image, Run};
 pub(super) use make::{Build, Kernel, Packages, default_suites};
 pub(super) use rootfs::{Account, Attributes, Device, Directory, File, OwnerText, Rootfs, Who};
@@ -55,6 +57,9 @@ pub(super) enum Body {
     Kernel(Kernel),
     Rootfs(Rootfs),
     Image(Box<Image>),
+    OciImage(Box<OciImage>),
+    Function(Box<Function>),
+    Preload(Preload),
 }
 
 impl Body {
@@ -65,11 +70,15 @@ impl Body {
             Self::Kernel(_) => "kernel",
             Self::Rootfs(_) => "rootfs",
             Self::Image(_) => "image",
+            Self::OciImage(_) => "oci-image",
+            Self::Function(_) => "function",
+            Self::Preload(_) => "preload",
         }
     }
 }
 
-const KINDS: [&str; 5] = ["packages", "build", "kernel", "rootfs", "image"];
+const KINDS: [&str; 8] =
+    ["packages", "build", "kernel", "rootfs", "image", "oci-image", "function", "preload"];
 /// Ends of names that recipes inside other recipes have.
 const INNER: [&str; 3] = [".packages", ".kernel", ".rootfs"];
 
@@ -150,7 +159,7 @@ fn read_file(name: &Name, file: &Source, text: &str, report: &Report) -> Vec<Typ
     let mut fields = Fields::new(table.get_ref(), spot_of(file, &table), report);
     let Some(kind) = fields.get("kind") else {
         let wrong = Wrong::from("`kind` is missing")
-            .with_hint("write `kind = \"image\"`, or packages, build, kernel or rootfs");
+            .with_hint("write `kind = \"image\"`, or packages, build, kernel, rootfs, oci-image, function or preload");
         report.add(Spot { span: 0..0, ..fields.spot }.problem(wrong));
         return Vec::new();
     };
@@ -168,6 +177,9 @@ fn read_file(name: &Name, file: &Source, text: &str, report: &Report) -> Vec<Typ
             let (kernel, rootfs) = read_parts(name, &mut fields, extends.as_ref(), &mut inner);
             Body::Image(Box::new(Image::read(&mut fields, kernel, rootfs)))
         }
+        Some("oci-image") => Body::OciImage(Box::new(OciImage::read(&mut fields))),
+        Some("function") => Body::Function(Box::new(Function::read(&mut fields))),
+        Some("preload") => Body::Preload(Preload::read(&mut fields)),
         Some(word) => {
             report.add(spot.problem(Wrong::unknown("kind", word, KINDS.into_iter())));
             return Vec::new();

@@ -52,7 +52,7 @@ pub(in super::super) struct Layer {
     pub(in super::super) at: GuestPath,
 }
 
-fn layer(value: &DeValue<'_>) -> Result<Layer, Wrong> {
+pub(super) fn layer(value: &DeValue<'_>) -> Result<Layer, Wrong> {
     let table = match value {
         DeValue::String(_) => {
             let recipe = value::name(value)?;

@@ -1,3 +1,5 @@
+mod containers;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -257,7 +259,7 @@ fn each_mistake_has_its_message() {
     for (text, expected) in [
         (
             "",
-            " | `kind` is missing (write `kind = \"image\"`, or packages, build, kernel or rootfs)",
+            " | `kind` is missing (write `kind = \"image\"`, or packages, build, kernel, rootfs, oci-image, function or preload)",
         ),
         ("kind = 'rootfs'\nx", " | key with no value, expected `=`"),
         ("kind = 'imag'", "'imag' | unknown kind `imag` (did you mean `image`?)"),
@@ -288,7 +290,7 @@ fn each_mistake_has_its_message() {
         ("kind = 'rootfs'\nlayers = ['x']", "'x' | recipes need each other in a circle: x -> x"),
         (
             "kind = 'rootfs'\nlayers = ['hello']",
-            "'hello' | `hello` is of kind image, but here belongs one of kind packages or build or rootfs",
+            "'hello' | `hello` is of kind image, but here belongs one of kind packages or build or rootfs or preload",
         ),
         (
             "kind = 'rootfs'\narchives = ['debian sid main']",
