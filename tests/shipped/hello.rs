@@ -1,58 +1,16 @@
-//! The main job on real input: real packages, a kernel built from source, a disk that boots, the same bytes twice.
-//!
-//! The first test that runs builds `hello`, which takes some minutes; its store is in Cargo's target directory, so a fresh
-//! clone begins with an empty one.
+//! `hello`: the main job.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+use std::{fs, path::Path, process::Command};
 
-mod common;
+use crate::{Ran, dir, image, run, sha256, vsbuild};
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::OnceLock,
-};
-
-use common::Ran;
-
-fn dir() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("hello")
-}
-
-/// vsbuild in this repository, with the mirrors of the host.
-fn vsbuild() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vsbuild"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("VSBUILD_STORE", dir().join("store"));
-    command
-}
-
-fn run(args: &[&str]) -> Ran {
-    Ran::of(vsbuild().args(args).output().unwrap())
-}
-
-/// The directory of the image, built once.
 fn hello() -> &'static Path {
-    static HELLO: OnceLock<PathBuf> = OnceLock::new();
-    HELLO.get_or_init(|| {
-        let out = dir().join("out");
-        run(&["image", "hello", "--out", out.to_str().unwrap()]).good();
-        out.join("hello")
-    })
-}
-
-fn sha256(path: &Path) -> String {
-    let ran = Ran::of(Command::new("sha256sum").arg(path).output().unwrap()).good();
-    ran.split(' ').next().unwrap().to_owned()
+    image("hello")
 }
 
 #[test]
 fn the_lockfile_has_the_hashes_of_what_is_built() {
-    let lockfile = fs::read_to_string("lockfile.toml").unwrap();
-    for name in ["disk.img", "vmlinux", "bzImage", "manifest.json"] {
-        let expected = format!("\"{name}\" = \"{}\"", sha256(&hello().join(name)));
-        assert!(lockfile.contains(&expected), "lockfile.toml lacks {expected}");
-    }
+    crate::the_lockfile_has_the_hashes_of("hello");
 }
 
 #[test]
