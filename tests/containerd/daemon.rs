@@ -22,10 +22,10 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it on `root`, as the guest does; `dir` is for its socket and its log.
+    /// Starts it on `root`, with all that clients may ask for but no CRI; `dir` is for its socket and its log.
     pub fn start(version: &Version, root: &Path, dir: &Path) -> Self {
         fs::create_dir_all(dir).unwrap();
-        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/hello/containerd-config.toml");
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/containerd/config.toml");
         let child = Command::new("containerd")
             .env("PATH", &version.path)
             .args(["--config", config, "--root"])
