@@ -104,8 +104,8 @@ fn what_an_image_is_made_of_survives_a_collection() {
     let unwanted = lab.build("unwanted").0;
     let root = lab.build("root").0;
     let roots = lab.run(&["store", "roots"]).good();
-    assert!(roots.starts_with("tiny  (vsbuild image)"), "{roots}");
-    assert!(lab.run(&["store", "why", &root]).good().contains("tiny keeps it"));
+    assert!(roots.starts_with("tiny@") && roots.contains("  (vsbuild image)"), "{roots}");
+    assert!(lab.run(&["store", "why", &root]).good().contains(" keeps it"));
     lab.run(&["store", "gc"]).good();
     lab.run(&["store", "path", &unwanted]).bad(1);
     assert_eq!(lab.build("root"), (root, 0), "nothing had to be made");
@@ -113,6 +113,45 @@ fn what_an_image_is_made_of_survives_a_collection() {
     lab.run(&["store", "roots", "--remove", "tiny"]).good();
     let gone = lab.run(&["store", "gc"]).good();
     assert!(gone.contains("; 0 kept"), "{gone}");
+}
+
+#[test]
+fn images_of_one_name_in_two_places_keep_their_own() {
+    let lab = lab();
+    lab.run(&["image", "tiny"]).good();
+    let elsewhere = lab.env.path().join("elsewhere");
+    lab.run(&["image", "tiny", "--out", elsewhere.to_str().unwrap()]).good();
+    let roots = lab.run(&["store", "roots"]).good();
+    assert_eq!(roots.lines().count(), 2, "{roots}");
+    let said = lab.run(&["store", "roots", "--remove", "tiny"]).bad(2);
+    let one = roots.split(' ').next().unwrap();
+    assert!(said.contains(one), "{said}");
+    lab.run(&["store", "roots", "--remove", one]).good();
+    lab.run(&["store", "roots", "--remove", "tiny"]).good();
+    assert!(lab.run(&["store", "roots"]).good().is_empty());
+}
+
+#[test]
+fn a_result_that_came_out_otherwise_is_refused_until_the_first_is_forgotten() {
+    let lab = lab();
+    lab.script("odd", "head -c 16 /dev/urandom > $out/x\n", "");
+    let (first, _) = lab.build("odd");
+    lab.run(&["store", "gc"]).good();
+    let realisation = |output: &str, key: &str| {
+        let text = format!("{{\"name\":\"odd\",\"output\":\"{output}\",\"inputs\":[]}}");
+        fs::write(lab.env.store().join("realisations").join(&key[..2]).join(key), text).unwrap();
+    };
+    let made = json(&lab.run(&["build", "odd", "--json"]).good());
+    let key = made["key"].as_str().unwrap().to_owned();
+    // As if the first result had been recorded, and then its tree collected.
+    let tree = lab.run(&["store", "path", made["output"].as_str().unwrap()]).good();
+    fs::remove_file(tree.trim()).unwrap();
+    realisation(&first, &key);
+    let said = lab.run(&["build", "odd"]).bad(4);
+    assert!(said.contains(&format!("vsbuild store forget {key}")), "{said}");
+    lab.run(&["store", "forget", &key]).good();
+    lab.build("odd");
+    lab.run(&["store", "forget", &Digest::of("nothing").hex()]).bad(2);
 }
 
 #[test]

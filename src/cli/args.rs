@@ -400,6 +400,11 @@ pub(super) enum Store {
         /// Its digest.
         digest: String,
     },
+    /// Forget what a derivation came to, so that what it comes to next is believed.
+    Forget {
+        /// The derivation's key, as `vsbuild show` and the message about a difference name it.
+        key: String,
+    },
 }
 
 /// `completions`

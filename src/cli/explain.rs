@@ -28,10 +28,12 @@ pub(super) fn build(error: Error) -> Problem {
         Error::Build { source: BuildError::Sandbox(_), .. } => {
             Problem::from_error(Failure::Sandbox, &error)
         }
-        Error::Differs { .. } => Problem::from_error(Failure::Mismatch, &error).help(
-            "the same inputs should give the same bytes: `vsbuild store verify` finds damage here; if there is none,\n\
-             the recipe's script lets something of this machine or moment into its output",
-        ),
+        Error::Differs { key, .. } => Problem::from_error(Failure::Mismatch, &error)
+            .help(
+                "the same inputs should give the same bytes: `vsbuild store verify` finds damage here; if there is none,\n\
+                 the recipe's script lets something of this machine or moment into its output",
+            )
+            .help(format!("vsbuild store forget {key} lets the new one be believed")),
         Error::Build { source: BuildError::Conflicts(_), .. } => {
             Problem::from_error(Failure::Build, &error).help(
                 "`replace` in a rootfs recipe names paths where the later layer is to win, `exclude` packages that are\n\

@@ -164,7 +164,7 @@ fn write_disk(
         && before.output != sha256
     {
         let (name, before) = (format!("the disk of {name}"), before.output);
-        return Err(Error::Differs { name, before, now: sha256 });
+        return Err(Error::Differs { name, key: *key, before, now: sha256 });
     }
     fs::rename(&partial, &target)?;
     let made = Realisation { name: name.to_owned(), output: sha256, inputs: vec![disk.rootfs] };

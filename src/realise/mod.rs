@@ -99,6 +99,8 @@ pub enum Error {
     Differs {
         /// What it is.
         name: String,
+        /// The key of its derivation.
+        key: Digest,
         /// The digest recorded before.
         before: Digest,
         /// The digest now.
@@ -317,7 +319,8 @@ impl Maker<'_> {
         let tree = result.map_err(|source| Error::Build { name: name.to_owned(), source })?;
         let output = store.put_tree(&tree)?;
         if let Some(before) = before.filter(|before| *before != output) {
-            return Err(Error::Differs { name: name.to_owned(), before, now: output });
+            let (name, key) = (name.to_owned(), *key);
+            return Err(Error::Differs { name, key, before, now: output });
         }
         let inputs = derivation.inputs().into_iter().copied().collect();
         store.record(key, &Realisation { name: name.to_owned(), output, inputs })?;

@@ -39,6 +39,15 @@ impl Store {
         self.settle(file, &place)
     }
 
+    /// Forgets what `key` came to; says whether anything was recorded. The output itself stays until a collection.
+    pub fn forget(&self, key: &Digest) -> Result<bool, Error> {
+        match fs::remove_file(self.place("realisations", key)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Where the log of `key` is, or goes.
     pub fn log_path(&self, key: &Digest) -> Result<PathBuf, Error> {
         let place = self.place("logs", key);

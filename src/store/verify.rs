@@ -57,7 +57,7 @@ impl Store {
             damaged.push(Damage { object, what, quarantine: Some(to) });
         }
         damaged.extend(self.forsake(&objects, &damaged)?);
-        self.forget(&objects, &damaged)?;
+        self.forget_damaged(&objects, &damaged)?;
         let bytes = objects.iter().map(|object| object.size).sum();
         Ok(Verified { objects: objects.len(), bytes, damaged })
     }
@@ -84,7 +84,7 @@ impl Store {
 
     /// What was made from damaged content may be wrong, however whole it is: forgets how it came about, so that it is made
     /// again.
-    fn forget(&self, objects: &[Object], damaged: &[Damage]) -> Result<(), Error> {
+    fn forget_damaged(&self, objects: &[Object], damaged: &[Damage]) -> Result<(), Error> {
         let mut tainted: BTreeSet<Digest> =
             damaged.iter().map(|damage| damage.object.digest).collect();
         let mut records: Vec<(Digest, super::Realisation)> = Vec::new();

@@ -14,6 +14,7 @@ use crate::{
         manifest, print, print_json, printer,
         problem::{Failure, Problem},
     },
+    digest::Digest,
     plan::{ImagePlan, Plan},
     realise::{self, ImageFile},
     recipe::Name,
@@ -117,5 +118,11 @@ fn keep(
         place: Some(dir.to_owned()),
         reason: "vsbuild image".to_owned(),
     };
-    store.set_root(name.as_str(), &root).map_err(|error| context.explain(error.into()))
+    store.set_root(&root_name(name, dir), &root).map_err(|error| context.explain(error.into()))
+}
+
+/// The root of an image: two projects may have images of one name, and each keeps its own.
+fn root_name(name: &Name, dir: &Path) -> String {
+    let place = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    format!("{name}@{}", Digest::of(place.as_os_str().as_encoded_bytes()).short())
 }

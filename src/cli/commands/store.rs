@@ -26,6 +26,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Args) -> Result<ExitCode, Pr
         Args::Roots { remove: Some(name) } => remove(context, &store, name),
         Args::Roots { remove: None } => roots(context, &store).map_err(failed),
         Args::Why { digest } => why(context, &store, &parse(digest)?),
+        Args::Forget { key } => forget(context, &store, &parse(key)?),
     }
 }
 
@@ -128,10 +129,31 @@ fn roots(context: &Context, store: &Store) -> Result<ExitCode, Error> {
 }
 
 fn remove(context: &Context, store: &Store, name: &str) -> Result<ExitCode, Problem> {
-    match store.remove_root(name).map_err(|error| context.explain(error.into()))? {
-        true => Ok(ExitCode::SUCCESS),
-        false => Err(Problem::new(Failure::Input, format!("there is no root `{name}`"))
+    let failed = |error: Error| context.explain(error.into());
+    let roots = store.roots().map_err(failed)?;
+    // An image's name will do where only one project has such an image.
+    let of_image = |root: &&String| root.split('@').next() == Some(name);
+    let meant: Vec<&String> = match roots.get_key_value(name) {
+        Some((exact, _)) => vec![exact],
+        None => roots.keys().filter(of_image).collect(),
+    };
+    match meant.as_slice() {
+        [root] => store.remove_root(root).map(|_| ExitCode::SUCCESS).map_err(failed),
+        [] => Err(Problem::new(Failure::Input, format!("there is no root `{name}`"))
             .help("vsbuild store roots lists them")),
+        several => {
+            let list = several.iter().map(|root| root.as_str()).collect::<Vec<_>>().join(", ");
+            Err(Problem::new(Failure::Input, format!("several roots are for `{name}`"))
+                .help(format!("name one of {list}")))
+        }
+    }
+}
+
+fn forget(context: &Context, store: &Store, key: &Digest) -> Result<ExitCode, Problem> {
+    match store.forget(key).map_err(|error| context.explain(error.into()))? {
+        true => Ok(ExitCode::SUCCESS),
+        false => Err(Problem::new(Failure::Input, format!("nothing is recorded under {key}"))
+            .help("vsbuild show NAME prints the key of a recipe")),
     }
 }
 
