@@ -36,13 +36,13 @@ impl World {
         fs::create_dir(&scratch).unwrap();
         let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from);
         let busybox = busybox.iter().find(|path| path.exists()).expect("busybox-static");
-        fs::copy(busybox, lower.join("bin/busybox")).unwrap();
+        copy_program(busybox, &lower.join("bin/busybox"));
         let list = Command::new(busybox).arg("--list").output().unwrap().stdout;
         for applet in String::from_utf8(list).unwrap().lines().filter(|name| *name != "busybox") {
             symlink("busybox", lower.join("bin").join(applet)).unwrap();
         }
         let helper = home.join("vsbuild");
-        fs::copy(env!("CARGO_BIN_EXE_vsbuild"), &helper).unwrap();
+        copy_program(Path::new(env!("CARGO_BIN_EXE_vsbuild")), &helper);
         let env = [("PATH", "/bin"), ("TZ", "UTC"), ("LC_ALL", "C")];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let (program, args, cwd) = (guest("bin/sh"), Vec::new(), guest("build"));
@@ -100,7 +100,7 @@ pub(crate) fn world() -> (TempDir, World) {
 /// Starts this program again as [`actor`], in a directory of its own below `home`.
 pub(crate) fn act(home: &Path, part: &str, script: &str) -> Command {
     let stage = home.join("actor");
-    fs::copy(env::current_exe().unwrap(), &stage).unwrap();
+    copy_program(&env::current_exe().unwrap(), &stage);
     let mut command = Command::new(stage);
     command.args(["--exact", "actor", "--ignored", "--nocapture"]).env_clear();
     command.env("PART", part).env("SCRIPT", script).env("HOME", home.join("acted"));
@@ -151,4 +151,11 @@ pub(crate) fn fingerprint(directory: &Path) -> BTreeMap<PathBuf, (u32, u64, i64,
         found.insert(path, facts);
     }
     found
+}
+
+/// Copies a program that is to be started. Another process does it: while a test that runs beside this one forks, a file
+/// that is open for writing here is open there too, and a program that anyone may write to cannot be started.
+fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(copied.success(), "{}", to.display());
 }
