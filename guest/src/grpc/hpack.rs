@@ -189,7 +189,9 @@ pub fn message(text: &str) -> String {
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
-        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        // A sign is no digit, though a number may have one.
+        let digits = part.get(..2).filter(|two| two.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             Some(byte) => {
                 bytes.push(byte);
                 bytes.extend(&part.as_bytes()[2..]);
@@ -261,5 +263,6 @@ mod tests {
     #[test]
     fn messages_are_shown_as_they_were_meant() {
         assert_eq!(message("a%20b%"), "a b%");
+        assert_eq!(message("%+1"), "%+1");
     }
 }

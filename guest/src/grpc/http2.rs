@@ -7,12 +7,16 @@ use super::{hpack, Error};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of the longest frame that either side may send unless it says otherwise.
 const FRAME_MAX: usize = 16 << 10;
+/// Bytes before the payload of a frame.
+const HEAD: usize = 9;
 /// How much the other side may send before it hears from us: more than any reply has.
 const WINDOW: u32 = 16 << 20;
 /// What a window is when nobody has said anything.
 const WINDOW_DEFAULT: i64 = 65_535;
 /// No reply is longer, in bytes.
 const REPLY_MAX: usize = 8 << 20;
+
+const CLOSES: &str = "the server closes the connection";
 
 // Types of frames, and flags.
 const DATA: u8 = 0;
@@ -39,11 +43,14 @@ const MAX_FRAME_SIZE: u16 = 5;
 /// A connection.
 pub struct Connection<S> {
     stream: S,
-    /// What was read and not yet looked at: from `begin` on.
+    /// Room for the longest frame, of which what was read and not yet looked at is from `begin` to `end`.
     buffer: Vec<u8>,
     begin: usize,
+    end: usize,
     /// The number of the next request.
     next: u32,
+    /// Whether the other side takes no more requests.
+    closing: bool,
     /// How much we may send, on the connection.
     window: i64,
     /// How much we may send on a new stream, and in one frame.
@@ -85,8 +92,10 @@ impl<S: Read + Write> Connection<S> {
     pub fn open(stream: S) -> Result<Self, Error> {
         let mut connection = Self {
             stream,
-            buffer: Vec::new(),
+            buffer: vec![0; HEAD + FRAME_MAX],
             begin: 0,
+            end: 0,
+            closing: false,
             next: 1,
             window: WINDOW_DEFAULT,
             initial_window: WINDOW_DEFAULT,
@@ -116,6 +125,9 @@ impl<S: Read + Write> Connection<S> {
 
     /// Sends a request, whose headers are a block of HPACK, and waits for all of the answer.
     pub fn exchange(&mut self, headers: &[u8], body: &[u8]) -> Result<Answer, Error> {
+        if self.closing {
+            return Err(Error::Protocol(CLOSES));
+        }
         let id = self.next;
         self.next += 2;
         let (block, answer) = (Vec::new(), Answer::default());
@@ -169,39 +181,39 @@ impl<S: Read + Write> Connection<S> {
         Ok(())
     }
 
+    /// The next frame. Nothing of it is used up before all of it is there, so that one whose rest comes too late for a call
+    /// is still a frame to the next call.
     fn frame(&mut self) -> Result<Frame, Error> {
-        let head = self.bytes(9)?;
+        self.fill(HEAD)?;
+        let head = &self.buffer[self.begin..self.begin + HEAD];
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & 0x7fff_ffff;
         let (kind, flags) = (head[3], head[4]);
         if length > FRAME_MAX {
             return Err(Error::Protocol("a frame is longer than allowed"));
         }
-        let payload = self.bytes(length)?.to_vec();
-        Ok(Frame { kind, flags, stream, payload })
+        self.fill(HEAD + length)?;
+        let begin = self.begin + HEAD;
+        self.begin = begin + length;
+        Ok(Frame { kind, flags, stream, payload: self.buffer[begin..self.begin].to_vec() })
     }
 
-    /// The next so many bytes.
-    fn bytes(&mut self, count: usize) -> Result<&[u8], Error> {
-        if self.buffer.len() - self.begin < count {
-            self.buffer.drain(..self.begin);
+    /// Reads until so many bytes, no more than there is room for, wait to be looked at.
+    fn fill(&mut self, count: usize) -> Result<(), Error> {
+        if self.begin + count > self.buffer.len() {
+            self.buffer.copy_within(self.begin..self.end, 0);
+            self.end -= self.begin;
             self.begin = 0;
         }
-        while self.buffer.len() - self.begin < count {
-            let filled = self.buffer.len();
-            self.buffer.resize(filled + FRAME_MAX, 0);
-            let read = self.stream.read(&mut self.buffer[filled..]);
-            self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
-            match read {
+        while self.end - self.begin < count {
+            match self.stream.read(&mut self.buffer[self.end..]) {
                 Ok(0) => return Err(Error::Io(io::ErrorKind::UnexpectedEof.into())),
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                    return Err(error.into())
-                }
-                _ => {}
+                Ok(read) => self.end += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(error.into()),
             }
         }
-        self.begin += count;
-        Ok(&self.buffer[self.begin - count..self.begin])
+        Ok(())
     }
 
     fn take(&mut self, frame: Frame, exchange: &mut Exchange) -> Result<(), Error> {
@@ -237,7 +249,15 @@ impl<S: Read + Write> Connection<S> {
                 self::frame(&mut self.out, PING, ACK, 0, &frame.payload);
                 self.send()?;
             }
-            GOAWAY => return Err(Error::Protocol("the server closes the connection")),
+            GOAWAY => {
+                // Requests up to the last that it names are still answered (6.8).
+                let bytes = frame.payload.get(..4).and_then(|four| four.try_into().ok());
+                let last = u32::from_be_bytes(bytes.unwrap_or_default()) & 0x7fff_ffff;
+                if last < exchange.id {
+                    return Err(Error::Protocol(CLOSES));
+                }
+                self.closing = true;
+            }
             WINDOW_UPDATE => {
                 let bytes = frame.payload.get(..4).and_then(|four| four.try_into().ok());
                 let more = u32::from_be_bytes(bytes.unwrap_or_default()) & 0x7fff_ffff;
@@ -388,6 +408,62 @@ mod tests {
         let (answer, heard) = asked(says, &[7; 100_000]);
         answer.unwrap();
         assert_eq!(heard.iter().filter(|byte| **byte == 7).count(), 100_000 + 1);
+    }
+
+    #[test]
+    fn a_server_that_closes_answers_what_it_has_taken() {
+        let mut says = Vec::new();
+        frame(&mut says, GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]);
+        says.extend(fields(END_STREAM));
+        let stream = Scripted { says: io::Cursor::new(says), heard: Vec::new() };
+        let mut connection = Connection::open(stream).unwrap();
+        connection.exchange(b"headers", b"body").unwrap();
+        let error = connection.exchange(b"headers", b"body").unwrap_err();
+        assert!(error.to_string().contains("closes the connection"));
+    }
+
+    /// Has nothing to say at one place of what it says, once.
+    struct Late {
+        says: Scripted,
+        place: u64,
+        waited: bool,
+    }
+
+    impl Read for Late {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let left = self.place.saturating_sub(self.says.says.position()) as usize;
+            if left == 0 && !self.waited {
+                self.waited = true;
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let room = if self.waited { buffer.len() } else { buffer.len().min(left) };
+            self.says.read(&mut buffer[..room])
+        }
+    }
+
+    impl Write for Late {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.says.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_call_after_one_that_had_no_answer_in_time_gets_its_own() {
+        let mut late = fields(0);
+        frame(&mut late, DATA, END_STREAM, 1, b"late");
+        for place in 0..late.len() as u64 {
+            let mut says = late.clone();
+            frame(&mut says, DATA, END_STREAM, 3, b"own");
+            let says = Scripted { says: io::Cursor::new(says), heard: Vec::new() };
+            let stream = Late { says, place, waited: false };
+            let mut connection = Connection::open(stream).unwrap();
+            assert!(connection.exchange(b"headers", b"body").is_err());
+            assert_eq!(connection.exchange(b"headers", b"body").unwrap().data, b"own");
+        }
     }
 
     #[test]

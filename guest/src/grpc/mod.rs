@@ -22,6 +22,8 @@ pub struct Channel {
     /// Headers and body of a request; kept, so that a request allocates nothing.
     headers: Vec<u8>,
     body: Vec<u8>,
+    /// What the socket was told last, so that it is told only what is new.
+    limit: Option<Duration>,
 }
 
 /// Why a call has no reply.
@@ -112,7 +114,7 @@ impl Channel {
 
     fn over(stream: Stream, authority: String) -> Result<Channel, Error> {
         let connection = Connection::open(stream)?;
-        Ok(Channel { connection, authority, headers: Vec::new(), body: Vec::new() })
+        Ok(Channel { connection, authority, headers: Vec::new(), body: Vec::new(), limit: None })
     }
 
     /// Calls a method, `/package.Service/Method`, and gives the message of the reply. `limit` is for each wait.
@@ -141,7 +143,10 @@ impl Channel {
         self.body.push(0);
         self.body.extend((request.len() as u32).to_be_bytes());
         self.body.extend(request);
-        self.connection.stream().limit(limit)?;
+        if self.limit != Some(limit) {
+            self.connection.stream().limit(limit)?;
+            self.limit = Some(limit);
+        }
         message(self.connection.exchange(&self.headers, &self.body)?)
     }
 }
