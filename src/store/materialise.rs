@@ -145,7 +145,7 @@ impl Store {
             let file = self.staging()?;
             fs::copy(self.blob_path(digest), file.path())?;
             objects::make_object(file.as_file(), 0o555)?;
-            self.settle(file, &place).map_err(io::Error::other)?;
+            self.settle_object(file, &place).map_err(io::Error::other)?;
         }
         Ok(place)
     }

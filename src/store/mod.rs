@@ -187,12 +187,25 @@ impl Store {
         tempfile::Builder::new().prefix(".new-").tempfile_in(self.dir.join("scratch"))
     }
 
-    /// Puts a whole file in its place; one that is there already stays.
+    /// Puts a whole file in its place, instead of one that is there.
     fn settle(&self, file: tempfile::NamedTempFile, place: &Path) -> Result<(), Error> {
         if let Some(parent) = place.parent() {
             fs::create_dir_all(parent)?;
         }
         file.persist(place).map_err(|error| io::Error::new(error.error.kind(), error))?;
         Ok(())
+    }
+
+    /// Puts an object in its place. One that is there already stays, since it is the same, and someone may be linking it.
+    fn settle_object(&self, file: tempfile::NamedTempFile, place: &Path) -> Result<(), Error> {
+        if let Some(parent) = place.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match file.persist_noclobber(place) {
+            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(io::Error::new(error.error.kind(), error).into())
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }

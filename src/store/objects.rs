@@ -103,7 +103,7 @@ impl Store {
         let mut file = self.staging()?;
         file.write_all(&manifest)?;
         make_object(file.as_file(), 0o444)?;
-        self.settle(file, &place)?;
+        self.settle_object(file, &place)?;
         Ok(digest)
     }
 
@@ -131,7 +131,7 @@ impl Store {
 
     fn keep_blob(&self, file: tempfile::NamedTempFile, digest: &Digest) -> io::Result<()> {
         make_object(file.as_file(), 0o444)?;
-        self.settle(file, &self.blob_path(digest)).map_err(io::Error::other)
+        self.settle_object(file, &self.blob_path(digest)).map_err(io::Error::other)
     }
 }
 
