@@ -19,7 +19,7 @@ use crate::{
     lock,
     plan::{self, Plan, StepId},
     project::{self, Project},
-    realise::{self, World},
+    realise::{self, Realised, World},
     recipe::{self, Name, Recipes},
     store::Store,
 };
@@ -166,6 +166,19 @@ impl Context {
         keep_failed: bool,
     ) -> World<'a> {
         World { store, fetcher, helper: &self.helper, jobs: self.jobs(), keep_failed }
+    }
+
+    /// Makes the outputs of some steps exist.
+    pub(super) fn realise(
+        &self,
+        plan: &Plan,
+        goals: &[StepId],
+        store: &Store,
+        keep_failed: bool,
+    ) -> Result<Realised, Problem> {
+        let fetcher = self.fetcher()?;
+        let world = self.world(store, &fetcher, keep_failed);
+        realise::realise(plan, goals, &world, &self.printer).map_err(|error| self.explain(error))
     }
 
     pub(super) fn jobs(&self) -> usize {

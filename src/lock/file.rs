@@ -225,17 +225,10 @@ struct RawPackage {
 struct RawImage {
     reference: Spanned<String>,
     architecture: Spanned<String>,
-    index: Option<RawBlob>,
-    manifest: RawBlob,
-    config: RawBlob,
-    layers: Vec<RawBlob>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawBlob {
-    size: u64,
-    sha256: Digest,
+    index: Option<LockedBlob>,
+    manifest: LockedBlob,
+    config: LockedBlob,
+    layers: Vec<LockedBlob>,
 }
 
 impl RawLock {
@@ -332,14 +325,13 @@ impl RawImage {
         let whole = |text: &str| {
             Reference::parse(text).is_some_and(|reference| reference.to_string() == text)
         };
-        let blob = |RawBlob { size, sha256 }| LockedBlob { size, sha256 };
         Ok(LockedImage {
             reference: checked(&self.reference, whole, "is not the full name of an image")?,
             architecture: known_architecture(&self.architecture)?,
-            index: self.index.map(blob),
-            manifest: blob(self.manifest),
-            config: blob(self.config),
-            layers: self.layers.into_iter().map(blob).collect(),
+            index: self.index,
+            manifest: self.manifest,
+            config: self.config,
+            layers: self.layers,
         })
     }
 }

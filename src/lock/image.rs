@@ -1,3 +1,5 @@
+use serde::Deserialize;
+
 use crate::{digest::Digest, recipe::Architecture};
 
 /// An image of a container in a registry: the question and the answer.
@@ -25,7 +27,8 @@ impl LockedImage {
 }
 
 /// Bytes in a registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LockedBlob {
     /// Length in bytes.
     pub size: u64,

@@ -77,11 +77,6 @@ impl Reference {
             digest: parsed.digest().map(str::to_owned),
         })
     }
-
-    /// What names a manifest in the repository: the digest if there is one, else the tag.
-    pub fn version(&self) -> &str {
-        self.digest.as_deref().or(self.tag.as_deref()).unwrap_or("latest")
-    }
 }
 
 impl fmt::Display for Reference {

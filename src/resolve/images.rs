@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Error, Update};
 use crate::{
-    digest::Digest,
-    fetch::{self, Fetcher, Manifest},
+    fetch::{self, Fetcher, ImageName, Manifest},
     formats::oci::{self, Document},
     lock::{self, Lock, LockedBlob, LockedImage},
     recipe::{Name, OciImage, Recipes, Reference},
@@ -48,16 +47,17 @@ fn ask(
     reference: &Reference,
     fetcher: &Fetcher,
 ) -> Result<LockedImage, Error> {
-    let Reference { registry, repository, .. } = reference;
+    let ImageName { registry, repository, reference: version } =
+        reference.to_string().parse().map_err(|_| Error::NoSha256(reference.to_string()))?;
     let architecture = image.architecture;
     let not = |source: oci::Error| Error::Image { image: name.clone(), source };
-    let named = fetcher.manifest(registry, repository, &version(reference)?)?;
+    let named = fetcher.manifest(&registry, &repository, &version)?;
     let (index, manifest, document) = match Document::parse(&named.bytes).map_err(not)? {
         Document::Manifest(document) => (None, named, document),
         Document::Index(index) => {
             let chosen = index.choose(architecture.word()).map_err(not)?;
             let chosen = fetch::Reference::Digest(chosen.digest);
-            let manifest = fetcher.manifest(registry, repository, &chosen)?;
+            let manifest = fetcher.manifest(&registry, &repository, &chosen)?;
             match Document::parse(&manifest.bytes).map_err(not)? {
                 Document::Manifest(document) => (Some(blob(&named)), manifest, document),
                 Document::Index(_) => return Err(not(oci::Error::NoManifest)),
@@ -77,13 +77,4 @@ fn ask(
 
 fn blob(manifest: &Manifest) -> LockedBlob {
     LockedBlob { size: manifest.bytes.len() as u64, sha256: manifest.digest }
-}
-
-/// The digest of a reference if it has one, else its tag.
-fn version(reference: &Reference) -> Result<fetch::Reference, Error> {
-    let Some(digest) = &reference.digest else {
-        return Ok(fetch::Reference::Tag(reference.version().to_owned()));
-    };
-    let hex = digest.strip_prefix("sha256:").and_then(|hex| hex.parse::<Digest>().ok());
-    hex.map(fetch::Reference::Digest).ok_or_else(|| Error::NoSha256(reference.to_string()))
 }

@@ -69,7 +69,7 @@ impl Named {
     fn find(recipes: &Recipes, old: &Lock, update: &Update) -> Result<Self, Error> {
         let mut named = Self::default();
         let Update::Only(inputs) = update else { return Ok(named) };
-        let sets = recipes.package_sets();
+        let (sets, images) = (recipes.package_sets(), recipes.registry_images());
         for input in inputs {
             let set = sets.keys().filter(|name| name.as_str() == input).cloned();
             let recipe = input.parse::<Name>().ok().filter(|name| recipes.get(name).is_some());
@@ -78,7 +78,6 @@ impl Named {
                 closure.iter().filter_map(|name| Some(recipes.get(name)?.package_set()?.0));
             let sets: BTreeSet<Name> = set.chain(behind).collect();
             let package = old.packages.keys().any(|id| id.name == *input);
-            let images = recipes.registry_images();
             let image = closure.iter().any(|name| images.contains_key(*name));
             if sets.is_empty() && !package && !image {
                 return Err(Error::UnknownInput {

@@ -189,18 +189,14 @@ impl Store {
 
     /// Puts a whole file in its place, instead of one that is there.
     fn settle(&self, file: tempfile::NamedTempFile, place: &Path) -> Result<(), Error> {
-        if let Some(parent) = place.parent() {
-            fs::create_dir_all(parent)?;
-        }
+        make_room(place)?;
         file.persist(place).map_err(|error| io::Error::new(error.error.kind(), error))?;
         Ok(())
     }
 
     /// Puts an object in its place. One that is there already stays, since it is the same, and someone may be linking it.
     fn settle_object(&self, file: tempfile::NamedTempFile, place: &Path) -> Result<(), Error> {
-        if let Some(parent) = place.parent() {
-            fs::create_dir_all(parent)?;
-        }
+        make_room(place)?;
         match file.persist_noclobber(place) {
             Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(io::Error::new(error.error.kind(), error).into())
@@ -208,4 +204,9 @@ impl Store {
             Ok(_) | Err(_) => Ok(()),
         }
     }
+}
+
+/// Makes the directory that a file is to be in.
+fn make_room(place: &Path) -> io::Result<()> {
+    place.parent().map_or(Ok(()), fs::create_dir_all)
 }

@@ -9,7 +9,7 @@ use std::{
 
 use fs_err as fs;
 
-use super::{Error, Store};
+use super::{Error, Store, make_room};
 use crate::{
     digest::Digest,
     tree::{BlobSink, Blobs, Content, ContentHasher, HOLE_MIN, Tree},
@@ -81,9 +81,7 @@ impl Store {
             return Err(Error::WrongDigest { path: file.to_owned(), expected: *expected, found });
         }
         let place = self.blob_path(expected);
-        if let Some(parent) = place.parent() {
-            fs::create_dir_all(parent)?;
-        }
+        make_room(&place)?;
         make_object(&fs::File::open(file)?, 0o444)?;
         fs::rename(file, place)?;
         Ok(())

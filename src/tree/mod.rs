@@ -11,6 +11,7 @@ mod diff;
 mod draft;
 mod encode;
 mod merge;
+mod part;
 
 use std::collections::BTreeMap;
 

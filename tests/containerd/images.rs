@@ -6,8 +6,8 @@ use tar::{Builder, EntryType, Header};
 use vsbuild::{
     digest::Digest,
     formats::{
-        containerd::{Image, Layer},
-        oci::canonical_manifest,
+        containerd::Image,
+        oci::{canonical_manifest, layer::Layer},
     },
     path::GuestPath,
     tree::{BlobSink, Device, Draft, Inode, Kind, Meta, Node, Time},

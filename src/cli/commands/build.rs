@@ -5,14 +5,11 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::image;
-use crate::{
-    cli::{
-        args::{Build, Image},
-        context::{Context, Planned},
-        print, print_json,
-        problem::{Failure, Problem},
-    },
-    realise,
+use crate::cli::{
+    args::{Build, Image},
+    context::{Context, Planned},
+    print, print_json,
+    problem::{Failure, Problem},
 };
 
 pub(in crate::cli) fn run(context: &Context, args: &Build) -> Result<ExitCode, Problem> {
@@ -32,10 +29,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Build) -> Result<ExitCode, P
             .help("--out names a directory that is to be made"));
     }
     let id = plan.recipes[&name];
-    let fetcher = context.fetcher()?;
-    let world = context.world(&store, &fetcher, args.keep_failed);
-    let realised = realise::realise(&plan, &[id], &world, &context.printer)
-        .map_err(|error| context.explain(error))?;
+    let realised = context.realise(&plan, &[id], &store, args.keep_failed)?;
     let output = realised.output(id).expect("it was just made");
     let failed = |error: crate::store::Error| context.explain(error.into());
     if let Some(out) = &args.out {

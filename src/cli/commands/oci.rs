@@ -20,7 +20,6 @@ use crate::{
         manifest::MANIFEST,
     },
     plan::Derivation,
-    realise,
     store::Store,
     tree::Blobs,
 };
@@ -42,10 +41,7 @@ fn image(context: &Context, store: &Store, name: &str) -> Result<Unpacked, Probl
         return Err(Problem::new(Failure::Input, problem)
             .help("recipes of kind function and oci-image are: vsbuild recipes lists them"));
     }
-    let fetcher = context.fetcher()?;
-    let world = context.world(store, &fetcher, false);
-    let realised = realise::realise(&plan, &[id], &world, &context.printer)
-        .map_err(|error| context.explain(error))?;
+    let realised = context.realise(&plan, &[id], store, false)?;
     let output = realised.output(id).expect("it was just made");
     let tree = store.tree(&output).map_err(|error| context.explain(error.into()))?;
     Unpacked::from_tree(&tree).map_err(|error| Problem::from_error(Failure::Other, &error))

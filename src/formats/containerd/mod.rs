@@ -30,9 +30,12 @@ pub use chain::chain_ids;
 
 use crate::{
     digest::Digest,
-    formats::{bolt, oci::canonical_manifest},
+    formats::{
+        bolt,
+        oci::{canonical_manifest, layer::Layer},
+    },
     path::BadPath,
-    tree::{BlobSink, Content, Fault, Time, Tree},
+    tree::{BlobSink, Fault, Time, Tree},
 };
 use chain::snapshots;
 use database::{Blob, Metadata, SNAPSHOTTER, named};
@@ -50,16 +53,6 @@ pub struct Image {
     pub config: Vec<u8>,
     /// Its layers, the lowest first.
     pub layers: Vec<Layer>,
-}
-
-/// A layer of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
-    /// The layer as a tar file that is not compressed; its digest is the diff id.
-    pub tar: Content,
-    /// The same unpacked, as overlayfs' upper directory: what the layer deletes is a character device 0:0, and a directory
-    /// that hides the one below has `trusted.overlay.opaque`.
-    pub tree: Tree,
 }
 
 /// What else there is to say.

@@ -74,14 +74,7 @@ impl<'a> Place<'a> {
         let (fs, work) = (dir.join("fs")?, dir.join("work")?);
         self.directory(dir, 0o700);
         self.directory(work, 0o711);
-        for (path, node) in snapshot.tree.iter() {
-            let node = match node {
-                Node::Inode(inode) => Node::Inode(inode.clone()),
-                Node::HardLink(owner) => Node::HardLink(fs.concat(owner)?),
-            };
-            self.draft.insert(fs.concat(path)?, node);
-        }
-        Ok(())
+        self.draft.graft(&fs, snapshot.tree.iter())
     }
 
     pub(super) fn finish(self) -> Result<Tree, Fault> {

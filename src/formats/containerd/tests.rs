@@ -2,7 +2,7 @@ use super::*;
 use crate::path::GuestPath;
 use crate::{
     formats::bolt::{Bucket, Item, read},
-    tree::{Blobs, Device, Draft, Inode, Kind, MemoryBlobs, Meta, Node},
+    tree::{Blobs, Content, Device, Draft, Inode, Kind, MemoryBlobs, Meta, Node},
 };
 
 const EPOCH: Time = Time { seconds: 1_735_689_600, nanos: 0 };

@@ -49,13 +49,7 @@ impl Unpacked {
         for (index, layer) in self.layers.iter().enumerate() {
             let (tar, root) = layer_paths(index)?;
             draft.insert(tar, file(&layer.tar));
-            for (path, node) in layer.tree.iter() {
-                let node = match node {
-                    Node::Inode(inode) => Node::Inode(inode.clone()),
-                    Node::HardLink(owner) => Node::HardLink(root.concat(owner)?),
-                };
-                draft.insert(root.concat(path)?, node);
-            }
+            draft.graft(&root, layer.tree.iter())?;
         }
         Ok(draft.finish()?)
     }
@@ -71,16 +65,7 @@ impl Unpacked {
             if tree.get(&tar).is_none() {
                 break;
             }
-            let mut draft = Draft::default();
-            for (path, node) in tree.iter() {
-                let Some(below) = path.below(&root) else { continue };
-                let node = match node {
-                    Node::Inode(inode) => Node::Inode(inode.clone()),
-                    Node::HardLink(owner) => Node::HardLink(owner.below(&root).unwrap_or_default()),
-                };
-                draft.insert(below, node);
-            }
-            layers.push(Layer { tar: content(tar)?, tree: draft.finish()? });
+            layers.push(Layer { tar: content(tar)?, tree: tree.part(&root).finish()? });
         }
         Ok(Self { config, layers })
     }

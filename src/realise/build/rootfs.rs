@@ -86,21 +86,7 @@ pub(super) fn placed(
     }
     let mut draft = Draft::default();
     draft.ensure_parents(&layer.at, &Meta::root_owned(0o755, epoch));
-    let place = |path: &GuestPath| match path.below(&layer.from) {
-        Some(rest) => Ok(Some(layer.at.concat(&rest)?)),
-        None => Ok::<_, BuildError>(None),
-    };
-    for (path, node) in tree.iter() {
-        let Some(target) = place(path)? else { continue };
-        let node = match node {
-            Node::Inode(inode) => Node::Inode(inode.clone()),
-            Node::HardLink(owner) => match place(owner)? {
-                Some(owner) => Node::HardLink(owner),
-                None => tree.inode(owner).cloned().map(Node::Inode).unwrap_or_else(|| node.clone()),
-            },
-        };
-        draft.insert(target, node);
-    }
+    draft.graft(&layer.at, tree.part(&layer.from).iter())?;
     Ok(draft.finish()?)
 }
 

@@ -39,9 +39,8 @@ pub(in crate::realise) fn build(
             let inode = Inode { meta: Meta::root_owned(0o644, epoch), kind: Kind::File(content) };
             draft.insert(path, Node::Inode(inode));
         }
-        let layers = image.layers.into_iter();
-        let layers = layers.map(|it| containerd::Layer { tar: it.tar, tree: it.tree }).collect();
-        images.push(containerd::Image { name: container.reference.clone(), config, layers });
+        let (name, layers) = (container.reference.clone(), image.layers);
+        images.push(containerd::Image { name, config, layers });
     }
     let options = containerd::Options {
         namespace: preload.namespace.clone(),
@@ -49,7 +48,12 @@ pub(in crate::realise) fn build(
         epoch,
     };
     let state = containerd::state(&images, &options, store)?;
-    put_below(&mut draft, &GuestPath::new(STATE)?, &state, &directory)?;
+    let place = GuestPath::new(STATE)?;
+    draft.ensure_parents(&place, &directory);
+    draft.graft(&place, state.iter())?;
+    if let Some(Node::Inode(inode)) = draft.get_mut(&place) {
+        inode.meta.mode = STATE_MODE;
+    }
     Ok(draft.finish()?)
 }
 
@@ -66,26 +70,4 @@ fn files(
     let spec = conf::spec(name, container, &config, image, store)?;
     let text = conf::text(name, &container.reference, &config.diff_ids, invoke);
     Ok(vec![(format!("{name}.conf"), text.into_bytes()), (format!("{name}.json"), spec)])
-}
-
-/// Puts a whole tree into another at `at`.
-fn put_below(
-    draft: &mut Draft,
-    at: &GuestPath,
-    tree: &Tree,
-    directory: &Meta,
-) -> Result<(), BuildError> {
-    draft.ensure_parents(at, directory);
-    for (path, node) in tree.iter() {
-        let node = match node {
-            Node::Inode(inode) if path.is_root() => {
-                let meta = Meta { mode: STATE_MODE, ..inode.meta.clone() };
-                Node::Inode(Inode { meta, kind: inode.kind.clone() })
-            }
-            Node::Inode(inode) => Node::Inode(inode.clone()),
-            Node::HardLink(owner) => Node::HardLink(at.concat(owner)?),
-        };
-        draft.insert(at.concat(path)?, node);
-    }
-    Ok(())
 }
