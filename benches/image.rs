@@ -52,7 +52,7 @@ fn main() {
     }
     let in_store = |store: &Path, args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vsbuild"));
-        command.args(args).arg("--quiet").current_dir(&project).env("VSBUILD_STORE", store);
+        command.arg("--quiet").args(args).current_dir(&project).env("VSBUILD_STORE", store);
         command
     };
     let vsbuild = |args: &[&str]| in_store(&store, args);

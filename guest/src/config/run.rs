@@ -1,13 +1,19 @@
 //! What this run asks for: words `vsbuild.KEY=VALUE` of the kernel's command line, values percent-encoded.
 //!
+//! In a simulator that takes checkpoints a run can be asked for later too: with `vsbuild.ask=m5`, gem5's `m5 readfile` gives
+//! more such words when containerd is ready, and again when the function is warm, and what they say wins. So one boot serves
+//! every function, and one warm function every measurement.
+//!
 //! | key | meaning |
 //! |---|---|
 //! | `function` | name of the function to run; if not given, the guest does what its configuration says |
 //! | `warm` | how many invocations before the measured ones; 5 if not given |
+//! | `settle` | how many invocations between those and the measured ones, after a checkpoint of the warm function; 0 if not given |
 //! | `invocations` | how many measured invocations; 20 if not given |
 //! | `generator` | instead of the function's own |
 //! | `input` | instead of the function's own |
 //! | `seed` | of random inputs; 1 if not given |
+//! | `ask` | `m5`: ask gem5 for more words, as above |
 //!
 //! Whatever else stands on the command line is the kernel's. A word for us that is not understood is a mistake: a run must
 //! not measure something other than what was asked for.
@@ -19,14 +25,18 @@ use super::{is_name, Mistake};
 pub const COMMAND_LINE: &str = "/proc/cmdline";
 /// How our words begin.
 const PREFIX: &str = "vsbuild.";
+/// What the simulator's words are called in messages.
+const ANSWER: &str = "the file of m5 readfile";
 
 /// What this run asks for.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
     /// The function to run.
     pub function: Option<String>,
     /// How many invocations before the measured ones.
     pub warm: u32,
+    /// How many after those, before the measured ones.
+    pub settle: u32,
     /// How many measured invocations.
     pub invocations: u32,
     /// Instead of the function's own.
@@ -35,38 +45,67 @@ pub struct Parameters {
     pub input: Option<String>,
     /// Of random inputs.
     pub seed: u64,
+    /// Whether the simulator is asked for more.
+    pub ask: bool,
+}
+
+impl Default for Parameters {
+    fn default() -> Parameters {
+        Parameters {
+            function: None,
+            warm: 5,
+            settle: 0,
+            invocations: 20,
+            generator: None,
+            input: None,
+            seed: 1,
+            ask: false,
+        }
+    }
 }
 
 /// Reads a kernel command line. The last of several words with one key counts, as it does for the kernel.
 pub fn parse(line: &str) -> Result<Parameters, Mistake> {
-    let (function, generator, input) = (None, None, None);
-    let mut run = Parameters { function, warm: 5, invocations: 20, generator, input, seed: 1 };
-    for word in line.split_ascii_whitespace() {
-        let Some(ours) = word.strip_prefix(PREFIX) else { continue };
-        let mistake = |what| Mistake::of_file(COMMAND_LINE, format!("`{word}`: {what}"));
-        let Some((key, value)) = ours.split_once('=') else {
-            return Err(mistake("it has no value"));
-        };
-        let value =
-            decoded(value).ok_or_else(|| mistake("the value is not percent-encoded UTF-8"))?;
-        let number = || value.parse().map_err(|_| mistake("the value is not a number"));
-        match key {
-            "function" if is_name(&value) => run.function = Some(value),
-            "function" => return Err(mistake("the value is not the name of a function")),
-            "warm" => run.warm = number()?,
-            "invocations" => run.invocations = number()?,
-            "generator" => {
-                let known = generator_named(&value);
-                run.generator = Some(known.ok_or_else(|| mistake("there is no such generator"))?);
-            }
-            "input" => run.input = Some(value),
-            "seed" => {
-                run.seed = value.parse().map_err(|_| mistake("the value is not a number"))?;
-            }
-            _ => return Err(mistake("there is no such parameter")),
-        }
+    Parameters::default().with(COMMAND_LINE, line)
+}
+
+impl Parameters {
+    /// What a simulator's answer makes of them.
+    pub fn answered(self, answer: &str) -> Result<Parameters, Mistake> {
+        self.with(ANSWER, answer)
     }
-    Ok(run)
+
+    /// These, but for what the words of `line` say.
+    fn with(mut self, file: &str, line: &str) -> Result<Parameters, Mistake> {
+        for word in line.split_ascii_whitespace() {
+            let Some(ours) = word.strip_prefix(PREFIX) else { continue };
+            self.take(ours).map_err(|what| Mistake::of_file(file, format!("`{word}`: {what}")))?;
+        }
+        Ok(self)
+    }
+
+    /// One word without its prefix.
+    fn take(&mut self, word: &str) -> Result<(), &'static str> {
+        let (key, value) = word.split_once('=').ok_or("it has no value")?;
+        let value = decoded(value).ok_or("the value is not percent-encoded UTF-8")?;
+        let number = || value.parse().map_err(|_| "the value is not a number");
+        match key {
+            "function" if is_name(&value) => self.function = Some(value),
+            "function" => return Err("the value is not the name of a function"),
+            "warm" => self.warm = number()?,
+            "settle" => self.settle = number()?,
+            "invocations" => self.invocations = number()?,
+            "generator" => {
+                self.generator = Some(generator_named(&value).ok_or("there is no such generator")?);
+            }
+            "input" => self.input = Some(value),
+            "seed" => self.seed = value.parse().map_err(|_| "the value is not a number")?,
+            "ask" if value == "m5" => self.ask = true,
+            "ask" => return Err("only m5 can be asked"),
+            _ => return Err("there is no such parameter"),
+        }
+        Ok(())
+    }
 }
 
 /// `%XX` as the bytes they stand for.
@@ -108,8 +147,23 @@ mod tests {
                 generator: Some(Generator::Random),
                 input: Some("a b%é".into()),
                 seed: u64::MAX,
+                ..Parameters::default()
             })
         );
+    }
+
+    #[test]
+    fn what_the_simulator_answers_wins() {
+        let asked = parse("vsbuild.ask=m5 vsbuild.warm=3").expect("a line that asks");
+        assert!(asked.ask && asked.function.is_none());
+        let answered = asked.answered("vsbuild.function=aes-go vsbuild.settle=2\n").expect("words");
+        assert_eq!(
+            (answered.function.as_deref(), answered.warm, answered.settle),
+            (Some("aes-go"), 3, 2)
+        );
+        let mistake = answered.answered("vsbuild.warm=x").expect_err("no number").to_string();
+        assert_eq!(mistake, "the file of m5 readfile: `vsbuild.warm=x`: the value is not a number");
+        assert!(problem("vsbuild.ask=qemu").ends_with("only m5 can be asked"));
     }
 
     #[test]

@@ -31,7 +31,6 @@ const RETRY: Duration = Duration::from_millis(10);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What the simulator is told on the way: codes of vSwarm-u's `m5 fail`.
-const BOOT_DONE: u64 = 1;
 const CONTAINER_STARTED: u64 = 2;
 const PINNED: u64 = 3;
 
@@ -90,7 +89,6 @@ impl System<'_> {
     ) -> Result<(), Failure> {
         fs::create_dir_all(DIRECTORY).map_err(Failure::doing(DIRECTORY))?;
         fs::write(HOSTS, "127.0.0.1 localhost\n").map_err(Failure::doing(HOSTS))?;
-        self.simulator.tell(BOOT_DONE);
         let Some((function, needed)) = functions.split_last() else { return Ok(()) };
         for container in needed {
             let pid = self.create(container)?;

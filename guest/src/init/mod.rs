@@ -38,6 +38,9 @@ use task::Task;
 /// every simulator, so that a guest doesn't behave differently where it is checked and where it is measured.
 const GO_ENVIRONMENT: (&str, &str) = ("GODEBUG", "gcstoptheworld=1");
 
+/// What the simulator is told when containerd is ready: a code of vSwarm-u's `m5 fail`.
+const BOOT_DONE: u64 = 1;
+
 /// The exit code for a guest that didn't work.
 const GUEST_FAILED: u8 = 125;
 
@@ -130,11 +133,13 @@ fn run() -> Result<u8, Failure> {
         let (daemon, processes) = (&daemon, &mut processes);
         let (simulator, limit) = (Simulator::find(), config.timeout);
         let mut system = System { client, daemon, processes, simulator, limit };
-        match &task {
+        simulator.tell(BOOT_DONE);
+        match &task.answered(&simulator)? {
             Task::Container(container) => container::run(container, &mut system),
             Task::Function(functions, parameters, cores) => {
                 functions::run(functions, parameters, cores, &mut system)
             }
+            Task::Ask(..) => Err(Failure::Guest("gem5 was asked, and named no function".into())),
         }
     });
     if result.is_err() {

@@ -5,6 +5,7 @@ use std::fs;
 use super::cores::Cores;
 use super::Failure;
 use crate::config::{self, Config, Container, Function, Mistake, Parameters};
+use crate::m5::Simulator;
 
 /// What is to be done.
 pub enum Task {
@@ -12,6 +13,20 @@ pub enum Task {
     Container(Container),
     /// The last of these functions, which needs the others, as this run wants it, on these cores.
     Function(Vec<Function>, Parameters, Cores),
+    /// A function that the simulator will name when containerd is ready, on these cores.
+    Ask(Parameters, Cores),
+}
+
+impl Task {
+    /// What is to be done after all, as the simulator answers.
+    pub fn answered(self, simulator: &Simulator) -> Result<Task, Failure> {
+        let Task::Ask(parameters, cores) = self else { return Ok(self) };
+        let parameters = simulator.answer(&parameters).map_err(Failure::Guest)?;
+        match &parameters.function {
+            Some(name) => Ok(Task::Function(functions(name)?, parameters, cores)),
+            None => Ok(Task::Ask(parameters, cores)),
+        }
+    }
 }
 
 /// Reads the guest's configuration.
@@ -23,6 +38,7 @@ pub fn configuration() -> Result<Config, Failure> {
 pub fn decide(container: Option<Container>) -> Result<Task, Failure> {
     let parameters = config::parse_run(&text(config::COMMAND_LINE)?)?;
     match (&parameters.function, container) {
+        (None, _) if parameters.ask => Ok(Task::Ask(parameters, Cores::divide()?)),
         (Some(name), _) => {
             let functions = functions(name)?;
             Ok(Task::Function(functions, parameters, Cores::divide()?))

@@ -86,14 +86,7 @@ mod tests {
     }
 
     fn parameters() -> Parameters {
-        Parameters {
-            function: None,
-            warm: 0,
-            invocations: 0,
-            generator: None,
-            input: None,
-            seed: 1,
-        }
+        Parameters { warm: 0, invocations: 0, ..Parameters::default() }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Calls a function: some times to warm it up, some times to measure it, and then looks at what it replied.
 //!
-//! Requests are encoded before the first of them is sent, replies are looked at after the last, and nothing is printed in
-//! between: what runs between the marks of an invocation is the function and as little of ours as can be.
+//! Requests are encoded before they are sent, replies are looked at after the last of all, and nothing is printed between
+//! measured ones: what runs between the marks of an invocation is the function and as little of ours as can be.
 
 mod aes;
 mod input;
@@ -23,6 +23,8 @@ const CLIENT_STARTED: u64 = 10;
 const CLIENT_ENDED: u64 = 11;
 const WARM_STARTED: u64 = 31;
 const WARM_ENDED: u64 = 32;
+/// Ours: what follows is measured.
+const SETTLED: u64 = 33;
 /// Work of gem5 has this number and that of the invocation.
 const WORK: u64 = 100;
 
@@ -83,20 +85,29 @@ pub fn invoke(
     limit: Duration,
 ) -> Result<u64, String> {
     let warm = parameters.warm as usize;
-    let inputs = input::inputs(call, parameters, warm + parameters.invocations as usize);
-    let requests: Vec<Vec<u8>> =
-        inputs.iter().map(|input| input::request(&call.fields, input)).collect::<Result<_, _>>()?;
+    let warming = requests(call, &input::inputs(call, parameters, warm))?;
     simulator.tell(CLIENT_STARTED);
     let mut channel = Channel::tcp(address).map_err(|error| format!("{name}: {error}"))?;
-    let (warming, measured) = requests.split_at(warm);
-    let mut done = Vec::with_capacity(requests.len());
+    let mut done = Vec::with_capacity(warm);
     tell(&Event::WarmStarted { count: warm as u64 });
     simulator.tell(WARM_STARTED);
-    for request in warming {
+    for request in &warming {
         done.push(once(&mut channel, call, request, limit));
     }
     tell(&Event::WarmEnded);
     simulator.tell(WARM_ENDED);
+
+    // What comes now may be the life of a checkpoint, which is told only now what it is for.
+    let parameters = &simulator.answer(parameters)?;
+    let unmeasured = warm + parameters.settle as usize;
+    let inputs = input::inputs(call, parameters, unmeasured + parameters.invocations as usize);
+    let following = requests(call, &inputs[warm..])?;
+    let (settling, measured) = following.split_at(parameters.settle as usize);
+    done.reserve(following.len());
+    for request in settling {
+        done.push(once(&mut channel, call, request, limit));
+    }
+    simulator.tell(SETTLED);
     for (number, request) in (WORK..).zip(measured) {
         simulator.work_begins(number);
         let invocation = once(&mut channel, call, request, limit);
@@ -104,7 +115,11 @@ pub fn invoke(
         done.push(invocation);
     }
     simulator.tell(CLIENT_ENDED);
-    Ok(report(name, call, &inputs, &done, warm))
+    Ok(report(name, call, &inputs, &done, unmeasured))
+}
+
+fn requests(call: &Call, inputs: &[String]) -> Result<Vec<Vec<u8>>, String> {
+    inputs.iter().map(|input| input::request(&call.fields, input)).collect()
 }
 
 fn once(channel: &mut Channel, call: &Call, request: &[u8], limit: Duration) -> Done {
@@ -113,7 +128,7 @@ fn once(channel: &mut Channel, call: &Call, request: &[u8], limit: Duration) -> 
     Done { latency: sys::uptime() - begin, reply }
 }
 
-/// Tells all measured invocations, and those of the warm-up that were wrong; gives the number of wrong replies.
+/// Tells all measured invocations, and those before them that were wrong; gives the number of wrong replies.
 fn report(name: &str, call: &Call, inputs: &[String], done: &[Done], warm: usize) -> u64 {
     let mut failed = 0;
     for (place, (input, invocation)) in inputs.iter().zip(done).enumerate() {

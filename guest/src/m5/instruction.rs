@@ -15,8 +15,8 @@ const LENGTH: i64 = 4;
 /// Whether the processor refused the instruction.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// Executes an operation; `None` if this processor doesn't know the instruction.
-pub fn execute(call: &Call) -> Option<()> {
+/// Executes an operation, and gives what it returns; `None` if this processor doesn't know the instruction.
+pub fn execute(call: &Call) -> Option<u64> {
     sys::on_illegal_instruction(skip);
     let run = match call.operation {
         Operation::Exit => opcode::<{ Operation::Exit as u16 }>,
@@ -25,18 +25,21 @@ pub fn execute(call: &Call) -> Option<()> {
         Operation::DumpStats => opcode::<{ Operation::DumpStats as u16 }>,
         Operation::DumpResetStats => opcode::<{ Operation::DumpResetStats as u16 }>,
         Operation::Checkpoint => opcode::<{ Operation::Checkpoint as u16 }>,
+        Operation::ReadFile => opcode::<{ Operation::ReadFile as u16 }>,
         Operation::SwitchCpu => opcode::<{ Operation::SwitchCpu as u16 }>,
         Operation::WorkBegin => opcode::<{ Operation::WorkBegin as u16 }>,
         Operation::WorkEnd => opcode::<{ Operation::WorkEnd as u16 }>,
         Operation::Hypercall => opcode::<{ Operation::Hypercall as u16 }>,
     };
-    run(call.arguments);
-    (!REFUSED.load(Ordering::Relaxed)).then_some(())
+    let result = run(call.arguments);
+    (!REFUSED.load(Ordering::Relaxed)).then_some(result)
 }
 
 /// The function number is part of the instruction, so there is one of these for each.
-fn opcode<const FUNCTION: u16>([first, second]: [u64; 2]) {
-    // SAFETY: gem5 reads the argument registers and writes rax at most; where the opcode is unknown, `skip` steps over it.
+fn opcode<const FUNCTION: u16>([first, second, third]: [u64; 3]) -> u64 {
+    let result;
+    // SAFETY: gem5 reads the argument registers and writes rax, and memory only where `ReadFile` was given a buffer; where
+    // the opcode is unknown, `skip` steps over it.
     unsafe {
         asm!(
             ".byte 0x0f, 0x04",
@@ -44,9 +47,11 @@ fn opcode<const FUNCTION: u16>([first, second]: [u64; 2]) {
             function = const FUNCTION,
             in("rdi") first,
             in("rsi") second,
-            out("rax") _,
+            in("rdx") third,
+            lateout("rax") result,
         );
     }
+    result
 }
 
 /// Steps over the illegal instruction and leaves word of it.
@@ -62,6 +67,6 @@ mod tests {
 
     #[test]
     fn a_real_processor_survives_it() {
-        assert_eq!(execute(&Call { operation: Operation::WorkBegin, arguments: [1, 2] }), None);
+        assert_eq!(execute(&Call { operation: Operation::WorkBegin, arguments: [1, 2, 0] }), None);
     }
 }

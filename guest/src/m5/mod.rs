@@ -14,10 +14,16 @@ mod address;
 mod instruction;
 mod operation;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use operation::Call;
 pub use operation::Operation;
+
+use crate::config::Parameters;
+
+/// How much of its file gem5 is asked for at a time.
+const READ_SIZE: usize = 4096;
 
 /// How to reach the simulator.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +43,13 @@ pub fn main(arguments: &[String]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match perform(&call) {
+    let done = match call.operation {
+        Operation::ReadFile => Simulator::find().read_file().and_then(|bytes| {
+            std::io::stdout().write_all(&bytes).map_err(|error| format!("standard output: {error}"))
+        }),
+        _ => perform(&call),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("m5: {problem}");
@@ -46,14 +58,17 @@ pub fn main(arguments: &[String]) -> ExitCode {
     }
 }
 
+/// What is added to an exit code in `fail`, where smaller numbers tell how far the guest has come.
+const ENDED: u64 = 256;
+
 /// Ends the simulation with the result of the run: 0 by `exit`, another code by `fail`. Outside gem5, nothing.
 pub fn end_simulation(code: u8) -> Result<(), String> {
     if !is_gem5() {
         return Ok(());
     }
     perform(&match code {
-        0 => Call { operation: Operation::Exit, arguments: [0; 2] },
-        code => Call { operation: Operation::Fail, arguments: [0, u64::from(code)] },
+        0 => Call { operation: Operation::Exit, arguments: [0; 3] },
+        code => Call { operation: Operation::Fail, arguments: [0, ENDED + u64::from(code), 0] },
     })
 }
 
@@ -70,20 +85,46 @@ impl Simulator {
     /// Tells how far the guest has come, by a code that the simulation script knows. It is vSwarm-u's way to `fail`, after
     /// which the script goes on.
     pub fn tell(&self, code: u64) {
-        self.perform(Operation::Fail, [0, code]);
+        self.perform(Operation::Fail, [0, code, 0]);
     }
 
     /// A unit of work begins.
     pub fn work_begins(&self, number: u64) {
-        self.perform(Operation::WorkBegin, [number, 0]);
+        self.perform(Operation::WorkBegin, [number, 0, 0]);
     }
 
     /// It ends.
     pub fn work_ends(&self, number: u64) {
-        self.perform(Operation::WorkEnd, [number, 0]);
+        self.perform(Operation::WorkEnd, [number, 0, 0]);
     }
 
-    fn perform(&self, operation: Operation, arguments: [u64; 2]) {
+    /// What the run asks for now, if the simulator is the one to know; else what it asked for all along.
+    pub fn answer(&self, parameters: &Parameters) -> Result<Parameters, String> {
+        if !parameters.ask {
+            return Ok(parameters.clone());
+        }
+        let answer = String::from_utf8(self.read_file()?).map_err(|_| "m5 readfile: not UTF-8")?;
+        parameters.clone().answered(&answer).map_err(|mistake| mistake.to_string())
+    }
+
+    /// The file that the simulator was given for its guest; empty outside gem5.
+    fn read_file(&self) -> Result<Vec<u8>, String> {
+        let Some(form) = self.0 else { return Ok(Vec::new()) };
+        let mut file = Vec::new();
+        // Written to, so that it is there: gem5 doesn't raise page faults for what it copies.
+        let mut part = vec![1; READ_SIZE];
+        loop {
+            let arguments = [part.as_mut_ptr() as u64, READ_SIZE as u64, file.len() as u64];
+            let read = execute(form, &Call { operation: Operation::ReadFile, arguments })?;
+            let read = part.get(..read as usize).ok_or("m5 readfile: more than was asked for")?;
+            if read.is_empty() {
+                return Ok(file);
+            }
+            file.extend_from_slice(read);
+        }
+    }
+
+    fn perform(&self, operation: Operation, arguments: [u64; 3]) {
         if let Some(form) = self.0 {
             if let Err(problem) = execute(form, &Call { operation, arguments }) {
                 eprintln!("m5: {problem}");
@@ -106,10 +147,10 @@ fn perform(call: &Call) -> Result<(), String> {
         eprintln!("m5: this is not gem5; `{}` does nothing here", call.operation.name());
         return Ok(());
     };
-    execute(form, call)
+    execute(form, call).map(drop)
 }
 
-fn execute(form: Form, call: &Call) -> Result<(), String> {
+fn execute(form: Form, call: &Call) -> Result<u64, String> {
     let unknown = || "this processor does not know the m5 instruction".to_owned();
     match form {
         Form::Instruction => instruction::execute(call).ok_or_else(unknown),

@@ -16,6 +16,8 @@ pub enum Operation {
     DumpResetStats = 0x42,
     /// Takes a checkpoint.
     Checkpoint = 0x43,
+    /// Reads the file that the simulator was given for its guest.
+    ReadFile = 0x50,
     /// Goes on with the next processor model.
     SwitchCpu = 0x52,
     /// A unit of work begins.
@@ -30,7 +32,7 @@ pub enum Operation {
 #[derive(Debug, PartialEq)]
 pub struct Call {
     pub operation: Operation,
-    pub arguments: [u64; 2],
+    pub arguments: [u64; 3],
 }
 
 /// What the command line calls an operation, and which of its arguments must be given.
@@ -50,7 +52,7 @@ enum Need {
 use Need::{Optional, Required};
 
 /// The names are those of gem5's own `m5`, so that scripts for it work.
-const SYNTAX: [Syntax; 10] = [
+const SYNTAX: [Syntax; 11] = [
     Syntax {
         operation: Operation::Exit,
         name: "exit",
@@ -86,6 +88,12 @@ const SYNTAX: [Syntax; 10] = [
         name: "checkpoint",
         arguments: &[("DELAY", Optional), ("PERIOD", Optional)],
         what: "take a checkpoint",
+    },
+    Syntax {
+        operation: Operation::ReadFile,
+        name: "readfile",
+        arguments: &[],
+        what: "write the file that gem5 has for its guest to standard output",
     },
     Syntax {
         operation: Operation::SwitchCpu,
@@ -135,7 +143,7 @@ pub fn parse(words: &[String]) -> Result<Call, String> {
         return Err(format!("usage: m5 {}\n", synopsis(syntax)));
     }
 
-    let mut arguments = [0; 2];
+    let mut arguments = [0; 3];
     for ((slot, word), (what, _)) in arguments.iter_mut().zip(given).zip(syntax.arguments) {
         *slot = number(word).ok_or_else(|| format!("m5: {what} is `{word}`, not a number\n"))?;
     }
@@ -183,7 +191,9 @@ mod tests {
 
     #[test]
     fn arguments_in_gem5s_order() {
-        let call = |operation, arguments| Ok(Call { operation, arguments });
+        let call = |operation, [first, second]: [u64; 2]| {
+            Ok(Call { operation, arguments: [first, second, 0] })
+        };
         assert_eq!(parsed("exit"), call(Operation::Exit, [0, 0]));
         assert_eq!(parsed("exit 1000"), call(Operation::Exit, [1000, 0]));
         assert_eq!(parsed("fail 3"), call(Operation::Fail, [0, 3]));
