@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("project", &["digest", "path", "tree", "recipe", "lock", "store"]),
     ("resolve", &["digest", "formats", "recipe", "lock", "fetch"]),
     ("realise", &["digest", "path", "tree", "formats", "plan", "store", "sandbox", "fetch"]),
-    ("run", &["digest", "path", "plan", "store"]),
+    ("run", &["digest", "path", "tree", "plan", "store"]),
     (
         "cli",
         &[

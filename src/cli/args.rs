@@ -61,7 +61,12 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   vsbuild run hello                                      boot it and see its container's output
   vsbuild run functions --function aes-go --warm 5       call a function, 5 + 10 times
-  vsbuild run functions --all --cores 2 --json           call every function, for a program";
+  vsbuild run functions --all --cores 2 --json           call every function, for a program
+
+On gem5, which boots, warms the function up, takes checkpoints, and measures:
+  vsbuild run hello --on gem5 --gem5 gem5.opt
+  vsbuild run functions --on gem5 --function fibonacci-python --cpu o3 --warm 20 --invocations 10
+  vsbuild run functions --on gem5 --all --machine skylake --invocations 10";
 
 const LOCK_EXAMPLES: &str = "\
 Examples:
@@ -196,7 +201,7 @@ pub(super) struct Run {
     pub(super) name: String,
     /// What to boot it on.
     #[arg(long, value_enum, default_value = "qemu")]
-    pub(super) on: Machine,
+    pub(super) on: Simulator,
     /// Where the image is, or is to be built: DIR/NAME/. `out` in the project, if not given.
     #[arg(long, value_name = "DIR")]
     pub(super) image_dir: Option<PathBuf>,
@@ -211,13 +216,15 @@ pub(super) struct Run {
     pub(super) all: bool,
     #[command(flatten)]
     pub(super) call: Call,
-    /// Cores of the guest. As the recipe says, if not given.
+    #[command(flatten)]
+    pub(super) gem5: OnGem5,
+    /// Cores of the guest. As the recipe or the machine says, if not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
     pub(super) cores: Option<u32>,
     /// Let the host's processor run the guest, where KVM works. It is quick, but differs from host to host.
     #[arg(long)]
     pub(super) kvm: bool,
-    /// Seconds that it may take. As the recipe says, if not given.
+    /// Seconds that it may take on the host. As the recipe says, if not given; on gem5, each stage as long as it lives.
     #[arg(long, value_name = "SECONDS")]
     pub(super) timeout: Option<u64>,
     /// QEMU's program.
@@ -257,10 +264,63 @@ pub(super) enum Generator {
 }
 
 /// What an image can be booted on.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Machine {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Simulator {
     /// QEMU: a quick check that it works.
     Qemu,
+    /// gem5: to measure.
+    Gem5,
+}
+
+/// What a run on gem5 takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "On gem5")]
+pub(super) struct OnGem5 {
+    /// gem5's program, built for X86. `gem5` in the configuration file, if not given.
+    #[arg(long, env = "VSBUILD_GEM5", value_name = "FILE")]
+    pub(super) gem5: Option<PathBuf>,
+    /// The machine: a TOML file, or a shipped one: simple, skylake.
+    #[arg(long, default_value = "simple", value_name = "FILE|NAME")]
+    pub(super) machine: String,
+    /// The processor model that measures, in place of the machine's.
+    #[arg(long, value_enum)]
+    pub(super) cpu: Option<Cpu>,
+    /// What boots and warms up, in place of the machine's.
+    #[arg(long, value_enum)]
+    pub(super) setup: Option<Setup>,
+    /// Invocations through the caches before the measuring cores take over, in place of the machine's.
+    #[arg(long, value_name = "N")]
+    pub(super) settle: Option<u32>,
+    /// Measure again what was measured before, and compare: gem5 gives the same every time.
+    #[arg(long)]
+    pub(super) rerun: bool,
+    /// Try a stage again whose gem5 failed, hung or took too long.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(super) retries: u32,
+}
+
+/// gem5's processor models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Cpu {
+    /// An instruction a cycle.
+    Atomic,
+    /// An instruction after the other, with the memory's time.
+    Timing,
+    /// In order, with a pipeline.
+    Minor,
+    /// Out of order.
+    O3,
+}
+
+/// What boots and warms up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Setup {
+    /// KVM where it works, else atomic cores.
+    Auto,
+    /// The host's processor: quick, but never the same twice.
+    Kvm,
+    /// gem5's atomic cores: the same everywhere.
+    Atomic,
 }
 
 /// `verify`

@@ -1,6 +1,9 @@
 //! The user's configuration: `config.toml`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use fs_err as fs;
 use serde::Deserialize;
@@ -19,11 +22,15 @@ use crate::fetch::Registry;
 /// server = "https://registry.example"
 /// plain-http = false
 /// ```
+///
+/// and, before any table, `gem5 = "/path/to/gem5.opt"`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Config {
     /// Servers by archive.
     pub(super) mirrors: BTreeMap<String, Vec<String>>,
+    /// gem5's program.
+    pub(super) gem5: Option<PathBuf>,
     /// What is said of registries of images.
     pub(super) registries: BTreeMap<String, Registry>,
 }

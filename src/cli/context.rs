@@ -28,7 +28,7 @@ use crate::{
 pub(super) struct Context {
     pub(super) global: Global,
     pub(super) printer: Printer,
-    config: Config,
+    pub(super) config: Config,
     helper: PathBuf,
 }
 

@@ -7,6 +7,7 @@ pub(super) mod image;
 pub(super) mod init;
 pub(super) mod lock;
 pub(super) mod oci;
+pub(super) mod on_gem5;
 mod rebuild;
 pub(super) mod recipes;
 pub(super) mod run;
