@@ -264,7 +264,8 @@ impl Counts {
     /// The processor that measured: the one that was switched to, if it did anything, else the one that did most.
     fn processor(&self) -> Option<(&String, &BTreeMap<u32, Things>)> {
         self.cores.iter().max_by_key(|(path, cores)| {
-            let instructions = |things: &Things| Some(things.get(&Counted::Instructions)?.best()?.0);
+            let instructions =
+                |things: &Things| Some(things.get(&Counted::Instructions)?.best()?.0);
             let done: u64 = cores.values().filter_map(instructions).fold(0, u64::saturating_add);
             let switched = path.rsplit('.').next().is_some_and(|name| name.starts_with("switch"));
             (switched && done > 0, done, Reverse(*path))

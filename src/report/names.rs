@@ -28,7 +28,14 @@ pub(super) enum Name {
     /// Something that belongs to a core of a processor.
     Core { core: Core, counted: Counted, rank: u8, counts: bool },
     /// Something of a cache that stands beside the cores.
-    Cache { unit: Unit, number: Option<u32>, requestor: Option<Core>, counted: Counted, rank: u8, counts: bool },
+    Cache {
+        unit: Unit,
+        number: Option<u32>,
+        requestor: Option<Core>,
+        counted: Counted,
+        rank: u8,
+        counts: bool,
+    },
 }
 
 /// A core: the path of its processor, up to the number, and the number.
@@ -201,12 +208,27 @@ mod tests {
             Some((processor.to_owned(), number, Counted::Instructions, rank))
         };
         for (name, wanted) in [
-            ("board.processor.switch1.core.commitStats0.numInsts", instructions("board.processor.switch", 1, 0)),
-            ("board.processor.cores.core.commitStats0.numInsts", instructions("board.processor.cores", 0, 0)),
-            ("board.processor.detailed07.core.thread_0.numInsts", instructions("board.processor.detailed", 7, 3)),
+            (
+                "board.processor.switch1.core.commitStats0.numInsts",
+                instructions("board.processor.switch", 1, 0),
+            ),
+            (
+                "board.processor.cores.core.commitStats0.numInsts",
+                instructions("board.processor.cores", 0, 0),
+            ),
+            (
+                "board.processor.detailed07.core.thread_0.numInsts",
+                instructions("board.processor.detailed", 7, 3),
+            ),
             ("system.cpu.committedInsts", instructions("system.cpu", 0, 1)),
-            ("system.switch_cpus3.exec_context.thread_0.numInsts", instructions("system.switch_cpus", 3, 2)),
-            ("system.cpu_cluster.cpus1.commitStats0.numInsts", instructions("system.cpu_cluster.cpus", 1, 0)),
+            (
+                "system.switch_cpus3.exec_context.thread_0.numInsts",
+                instructions("system.switch_cpus", 3, 2),
+            ),
+            (
+                "system.cpu_cluster.cpus1.commitStats0.numInsts",
+                instructions("system.cpu_cluster.cpus", 1, 0),
+            ),
             ("simInsts", None),
             ("board.processor.switch1.core.commitStats0.numIntInsts", None),
             ("board.processor.switch1.core", None),
@@ -221,7 +243,10 @@ mod tests {
         for (name, wanted) in [
             ("board.cache_hierarchy.l1i-cache-0.demandMisses::total", misses(Unit::L1i, Some(0))),
             ("board.cache_hierarchy.l2-cache-1.demandMisses::total", misses(Unit::L2, Some(1))),
-            ("board.cache_hierarchy.l2-cache-1.cache.demandMisses::total", misses(Unit::L2, Some(1))),
+            (
+                "board.cache_hierarchy.l2-cache-1.cache.demandMisses::total",
+                misses(Unit::L2, Some(1)),
+            ),
             ("board.cache_hierarchy.l1dcaches.overallMisses::total", misses(Unit::L1d, None)),
             ("board.cache_hierarchy.l3-cache.demandMisses::total", misses(Unit::L3, None)),
             ("system.cpu1.icache.demandMisses::total", misses(Unit::L1i, Some(1))),
@@ -248,7 +273,8 @@ mod tests {
             panic!("the requestor is a core")
         };
         assert_eq!((core.processor.as_str(), core.number), ("processor.switch", 1));
-        let prefetcher = "board.cache_hierarchy.l3-cache.demandMisses::cache_hierarchy.l2-cache-1.prefetcher";
+        let prefetcher =
+            "board.cache_hierarchy.l3-cache.demandMisses::cache_hierarchy.l2-cache-1.prefetcher";
         assert_eq!(understand(prefetcher), None);
     }
 }

@@ -234,12 +234,15 @@ a.b          -inf
     fn line() -> impl Strategy<Value = (String, Kept)> {
         let tail = prop_oneof![Just(""), Just(" # a | b 1 # 2 (Count)"), Just(" (Tick)")];
         let share = prop_oneof![Just(""), Just("  12.50%"), Just("      0.00%    100.00%")];
-        let one = (name(), number(), share.clone(), tail.clone()).prop_map(|(name, value, share, tail)| {
-            (format!("{name:<40} {value:>12}{share}{tail}"), Kept::Value(name, value))
-        });
+        let one = (name(), number(), share.clone(), tail.clone()).prop_map(
+            |(name, value, share, tail)| {
+                (format!("{name:<40} {value:>12}{share}{tail}"), Kept::Value(name, value))
+            },
+        );
         let cells = prop::collection::vec(number(), 1..9);
         let row = (name(), cells, share, tail).prop_map(|(name, values, share, tail)| {
-            let cells: String = values.iter().map(|value| format!(" |{value:>12}{share}")).collect();
+            let cells: String =
+                values.iter().map(|value| format!(" |{value:>12}{share}")).collect();
             (format!("{name:<40}{cells}{tail}"), Kept::Row(name, values))
         });
         prop_oneof![4 => one, 1 => row]

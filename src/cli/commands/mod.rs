@@ -9,6 +9,7 @@ pub(super) mod lock;
 pub(super) mod oci;
 mod rebuild;
 pub(super) mod recipes;
+pub(super) mod report;
 pub(super) mod run;
 pub(super) mod shell;
 pub(super) mod store;
