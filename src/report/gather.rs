@@ -83,58 +83,75 @@ pub struct Group {
     pub missing: Vec<String>,
 }
 
-/// Reads all runs in some directories, in order. Names of directories are part of the report, the paths to them are not.
+/// Reads all runs in some directories, in order. Names of directories are part of the report; of the paths to them only as much
+/// as tells them apart.
 ///
 /// # Errors
 ///
 /// If a directory has no run in it, or a file of a run is not what it should be.
 pub fn gather(dirs: &[PathBuf]) -> Result<Report, Error> {
     let mut report = Report::default();
-    for dir in dirs {
-        let name = unique(own_name(dir), |name| report.groups.iter().any(|g| g.name == name));
-        let (mut runs, missing, sweep) = if dir.join("sweep.json").is_file() {
-            let (runs, missing) = sweep(dir, &name)?;
-            (runs, missing, true)
+    for (dir, name) in dirs.iter().zip(own_names(dirs)) {
+        let sweep = dir.join("sweep.json").is_file();
+        let (runs, missing) = if sweep {
+            read_sweep(dir, &name)?
         } else {
             let mut found = Vec::new();
             find(dir, DEPTH, &mut found)?;
-            let runs = found.iter().map(|dir| run(dir)).collect::<Result<Vec<_>, _>>()?;
-            (runs, Vec::new(), false)
+            (found.iter().map(|dir| run(dir)).collect::<Result<Vec<_>, _>>()?, Vec::new())
         };
         if runs.is_empty() && missing.is_empty() {
             return Err(Error::Nothing(dir.clone()));
         }
-        for run in &mut runs {
-            let wanted = match (&run.point, runs_have(&report.runs, &run.name)) {
-                (None, true) => format!("{} ({name})", run.name),
-                _ => run.name.clone(),
-            };
-            run.name = unique(wanted, |name| runs_have(&report.runs, name));
-            report.runs.push(run.clone());
-        }
-        let runs = runs.into_iter().map(|run| run.name).collect();
-        report.groups.push(Group { name, sweep, runs, missing });
+        let names = runs.iter().map(|run| run.name.clone()).collect();
+        report.groups.push(Group { name, sweep, runs: names, missing });
+        report.runs.extend(runs);
     }
+    tell_apart(&mut report);
     Ok(report)
 }
 
-fn runs_have(runs: &[Run], name: &str) -> bool {
-    runs.iter().any(|run| run.name == name)
+/// What directories are called: their own names, with as many of those above as it takes to tell them apart.
+fn own_names(dirs: &[PathBuf]) -> Vec<String> {
+    let whole = |dir: &PathBuf| fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
+    let paths: Vec<Vec<String>> = dirs
+        .iter()
+        .map(|dir| {
+            let parts = whole(dir);
+            parts.iter().map(|part| part.to_string_lossy().into_owned()).collect()
+        })
+        .collect();
+    let longest = paths.iter().map(Vec::len).max().unwrap_or_default();
+    let names = |count: usize| -> Vec<String> {
+        let end =
+            |path: &Vec<String>| path.get(path.len().saturating_sub(count)..).map(|p| p.join("/"));
+        paths.iter().filter_map(end).collect()
+    };
+    let apart = |names: &Vec<String>| names.iter().collect::<BTreeSet<_>>().len() == names.len();
+    (1..=longest).map(names).find(apart).unwrap_or_else(|| {
+        let numbered = (1..).zip(names(1)).map(|(n, name): (u64, _)| format!("{name} #{n}"));
+        numbered.collect()
+    })
 }
 
-/// A name that is not taken: with a number after it if need be.
-fn unique(name: String, taken: impl Fn(&str) -> bool) -> String {
-    let numbered = (2..).map(|n: u64| format!("{name} #{n}"));
-    let mut names = std::iter::once(name.clone()).chain(numbered);
-    names.find(|name| !taken(name)).unwrap_or(name)
-}
-
-/// What a directory itself is called.
-fn own_name(dir: &Path) -> String {
-    let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
-    name(dir)
-        .or_else(|| name(&fs::canonicalize(dir).ok()?))
-        .unwrap_or_else(|| dir.display().to_string())
+/// Gives every run a name of its own: where functions are the same, with the directory, else with a number.
+fn tell_apart(report: &mut Report) {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for run in &report.runs {
+        *seen.entry(run.name.clone()).or_default() += 1;
+    }
+    let mut taken = BTreeSet::new();
+    let mut runs = report.runs.iter_mut();
+    for group in &mut report.groups {
+        for (name, run) in group.runs.iter_mut().zip(&mut runs) {
+            let again = seen.get(name).is_some_and(|count| *count > 1);
+            let wanted = if again { format!("{name} ({})", group.name) } else { name.clone() };
+            let numbered = (2..).map(|n: u64| format!("{wanted} #{n}"));
+            let mut free = std::iter::once(wanted.clone()).chain(numbered);
+            *name = free.find(|name| taken.insert(name.clone())).unwrap_or_default();
+            run.name.clone_from(name);
+        }
+    }
 }
 
 /// The directories with a record, from `dir` down, in order of their names.
@@ -174,7 +191,7 @@ fn run(dir: &Path) -> Result<Run, Error> {
 }
 
 /// The points of a sweep that have a record, and the numbers of those that have none.
-fn sweep(dir: &Path, name: &str) -> Result<(Vec<Run>, Vec<String>), Error> {
+fn read_sweep(dir: &Path, name: &str) -> Result<(Vec<Run>, Vec<String>), Error> {
     let file: SweepFile = json(&dir.join("sweep.json"))?;
     let (mut runs, mut missing) = (Vec::new(), Vec::new());
     for (place, point) in file.points.into_iter().enumerate() {

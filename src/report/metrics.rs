@@ -1,6 +1,7 @@
 //! What is shown of a measurement: one list for tables, plots, CSV and comparisons.
 
 use super::{
+    chart::grouped,
     figures::{Figures, Unit},
     run::Measured,
 };
@@ -97,6 +98,16 @@ impl Metric {
             Self::Misses(of) => format!("{} misses", unit(of)),
             Self::Mpki(of) => format!("{} MPKI", unit(of)),
         }
+    }
+
+    /// A value of it, with as many digits as it is worth.
+    pub(super) fn show(self, value: f64) -> String {
+        let digits = match self {
+            Self::Cpi | Self::Ipc => 3,
+            Self::Latency | Self::Mpki(_) => 2,
+            _ => 0,
+        };
+        grouped(&format!("{value:.digits$}"))
     }
 
     /// Its value.

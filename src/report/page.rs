@@ -36,15 +36,33 @@ enum Cell {
 #[derive(Debug, Clone, Serialize)]
 struct Table {
     title: String,
-    head: Vec<String>,
-    /// How many columns at the left are names.
-    names: usize,
+    head: Vec<Head>,
     rows: Vec<Vec<Cell>>,
+}
+
+/// The head of a column.
+#[derive(Debug, Clone, Serialize)]
+struct Head {
+    text: String,
+    /// Whether there are words below, and no numbers.
+    words: bool,
+}
+
+impl Table {
+    fn new(title: impl Into<String>, head: &[String], rows: Vec<Vec<Cell>>) -> Self {
+        let words = |column: usize| {
+            rows.iter().all(|row| matches!(row.get(column), Some(Cell::Text { .. })))
+        };
+        let head = head.iter().enumerate();
+        let head = head.map(|(column, text)| Head { text: text.clone(), words: words(column) });
+        Self { title: title.into(), head: head.collect(), rows }
+    }
 }
 
 #[derive(Debug, Serialize)]
 struct Warning {
-    text: String,
+    /// Its words; every other piece is code.
+    pieces: Vec<String>,
     /// Which runs say so; none if all do.
     runs: Vec<String>,
 }
@@ -172,31 +190,24 @@ fn subtitle(report: &Report, common: &BTreeMap<String, String>) -> String {
 
 /// All warnings, each once, with the runs that it is about.
 fn warnings(runs: &[Run]) -> Vec<Warning> {
-    let mut all: Vec<Warning> = Vec::new();
+    let mut all: Vec<(&String, Vec<String>)> = Vec::new();
     for run in runs {
         for text in &run.warnings {
-            match all.iter_mut().find(|warning| warning.text == *text) {
-                Some(warning) => warning.runs.push(run.name.clone()),
-                None => all.push(Warning { text: text.clone(), runs: vec![run.name.clone()] }),
+            match all.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, names)) => names.push(run.name.clone()),
+                None => all.push((text, vec![run.name.clone()])),
             }
         }
     }
-    for warning in &mut all {
-        if warning.runs.len() == runs.len() {
-            warning.runs.clear();
-        }
-    }
-    all
+    let warning = |(text, names): (&String, Vec<String>)| Warning {
+        pieces: text.split('`').map(str::to_owned).collect(),
+        runs: if names.len() == runs.len() { Vec::new() } else { names },
+    };
+    all.into_iter().map(warning).collect()
 }
 
-/// A figure, with as many digits as it is worth.
 fn number(metric: Metric, value: f64) -> Number {
-    let digits = match metric {
-        Metric::Cpi | Metric::Ipc => 3,
-        Metric::Latency | Metric::Mpki(_) => 2,
-        _ => 0,
-    };
-    Number { value: value.to_string(), text: grouped(&format!("{value:.digits$}")) }
+    Number { value: value.to_string(), text: metric.show(value) }
 }
 
 fn text(text: impl Into<String>) -> Cell {
@@ -216,7 +227,8 @@ fn plain(value: Option<f64>) -> Cell {
 /// All figures of a run, one below the other.
 fn portrait(run: &Run) -> Table {
     let core = run.core.map_or_else(|| "core".to_owned(), |core| format!("core {core}"));
-    let heads = ["figure", &core, "mean", "median", "min", "max", "std. dev.", "all cores"];
+    let core = format!("{core}, total");
+    let heads = ["figure", &core, "mean", "median", "min", "max", "std. dev.", "all cores, total"];
     let metrics = std::iter::once(Metric::Latency).chain(Metric::all());
     let rows = metrics.filter_map(|metric| {
         let (own, all) = (metric.of(&run.total, Scope::Core), metric.of(&run.total, Scope::All));
@@ -236,8 +248,7 @@ fn portrait(run: &Run) -> Table {
             figure(metric, all),
         ])
     });
-    let (title, rows) = (run.name.clone(), rows.collect());
-    Table { title, head: heads.map(str::to_owned).to_vec(), names: 1, rows }
+    Table::new(&run.name, &heads.map(str::to_owned), rows.collect())
 }
 
 /// The metrics that any of some runs has.
@@ -253,7 +264,6 @@ fn overview(runs: &[Run]) -> Table {
     let metrics = there(runs);
     let mut head = vec!["run".to_owned()];
     head.extend(keys.iter().map(|key| (*key).clone()));
-    let names = head.len();
     head.extend(metrics.iter().map(|metric| metric.title()));
     let row = |run: &Run| {
         let name = if run.good() { run.name.clone() } else { format!("{} (failed)", run.name) };
@@ -261,7 +271,7 @@ fn overview(runs: &[Run]) -> Table {
         let figures = metrics.iter().map(|metric| figure(*metric, overall(*metric, run)));
         std::iter::once(text(name)).chain(values).chain(figures).collect()
     };
-    Table { title: String::new(), head, names, rows: runs.iter().map(row).collect() }
+    Table::new("", &head, runs.iter().map(row).collect())
 }
 
 /// One row an invocation.
@@ -277,7 +287,7 @@ fn invocations(run: &Run) -> Table {
         std::iter::once(text(n)).chain(figures).collect()
     };
     let rows = run.invocations.iter().enumerate().map(row).collect();
-    Table { title: run.name.clone(), head, names: 1, rows }
+    Table::new(&run.name, &head, rows)
 }
 
 fn compared(report: &Report) -> Option<Compared> {
@@ -312,12 +322,7 @@ fn compared(report: &Report) -> Option<Compared> {
     };
     let pair = |pair: &super::compare::Pair| Pair {
         what: pair.what.clone(),
-        figures: Table {
-            title: String::new(),
-            head: head.clone(),
-            names: 1,
-            rows: pair.figures.iter().map(row).collect(),
-        },
+        figures: Table::new("", &head, pair.figures.iter().map(row).collect()),
         parameters: pair
             .parameters
             .iter()
@@ -357,7 +362,7 @@ fn parameters(runs: &[Run]) -> (BTreeMap<String, String>, Option<Table>) {
     };
     let rows = runs.iter().zip(&all).map(row).collect();
     let head: Vec<String> = std::iter::once("run".to_owned()).chain(differing.clone()).collect();
-    (common, Some(Table { title: String::new(), names: head.len(), head, rows }))
+    (common, Some(Table::new("", &head, rows)))
 }
 
 fn made(run: &Run) -> Made {
@@ -381,8 +386,7 @@ fn stages(run: &Run) -> Option<Table> {
         ]
     };
     let rows: Vec<_> = run.record.stages.iter().map(row).collect();
-    let head = heads.map(str::to_owned).to_vec();
-    (!rows.is_empty()).then(|| Table { title: run.name.clone(), head, names: 3, rows })
+    (!rows.is_empty()).then(|| Table::new(&run.name, &heads.map(str::to_owned), rows))
 }
 
 /// Which statistics of gem5 the figures were made from.

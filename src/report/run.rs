@@ -216,7 +216,7 @@ fn together(invocations: &[Measured]) -> Measured {
     }
 }
 
-/// The spread of every telling figure that all invocations have.
+/// The spread of every figure that all invocations have.
 fn spread(invocations: &[Measured]) -> BTreeMap<String, Spread> {
     use super::metrics::{Metric, Scope};
 
@@ -225,7 +225,7 @@ fn spread(invocations: &[Measured]) -> BTreeMap<String, Spread> {
             invocations.iter().map(|one| metric.of(one, Scope::Core)).collect();
         Some((metric.key(), Spread::of(values?)?))
     };
-    Metric::telling().filter_map(of).collect()
+    std::iter::once(Metric::Latency).chain(Metric::all()).filter_map(of).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use super::{
     Report,
-    chart::short,
     compare::{Comparison, overall},
     metrics::Metric,
     run::Run,
@@ -22,7 +21,9 @@ fn overview(runs: &[Run]) -> String {
     let head = std::iter::once("run".to_owned()).chain(metrics.iter().map(|metric| metric.title()));
     let row = |run: &Run| {
         let name = if run.good() { run.name.clone() } else { format!("{} (failed)", run.name) };
-        let value = |metric: &Metric| overall(*metric, run).map_or_else(|| "-".to_owned(), plain);
+        let value = |metric: &Metric| {
+            overall(*metric, run).map_or_else(|| "-".to_owned(), |value| plain(*metric, value))
+        };
         std::iter::once(name).chain(metrics.iter().map(value)).collect()
     };
     table(std::iter::once(head.collect()).chain(runs.iter().map(row)).collect())
@@ -37,8 +38,8 @@ fn differences(comparison: &Comparison) -> String {
             let rows = pair.figures.iter().map(|change| {
                 vec![
                     change.metric.title(),
-                    plain(change.a),
-                    plain(change.b),
+                    plain(change.metric, change.a),
+                    plain(change.metric, change.b),
                     percent(change.percent),
                 ]
             });
@@ -68,8 +69,8 @@ fn differences(comparison: &Comparison) -> String {
 }
 
 /// A number in characters that every terminal has.
-fn plain(value: f64) -> String {
-    short(value).replace('\u{202f}', " ").replace('\u{2212}', "-")
+fn plain(metric: Metric, value: f64) -> String {
+    metric.show(value).replace('\u{202f}', " ").replace('\u{2212}', "-")
 }
 
 /// Columns side by side: the first to the left, the others to the right.
