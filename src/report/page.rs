@@ -340,8 +340,9 @@ fn compared(report: &Report) -> Option<Compared> {
 
 /// The parameters that all runs have in common, and a table of the others.
 fn parameters(runs: &[Run]) -> (BTreeMap<String, String>, Option<Table>) {
-    let all: Vec<BTreeMap<String, String>> =
-        runs.iter().map(|run| run.record.parameters()).collect();
+    // A point that failed before it had a record says nothing of what made it.
+    let runs: Vec<&Run> = runs.iter().filter(|run| !run.record.on.is_empty()).collect();
+    let all: Vec<_> = runs.iter().map(|run| run.record.parameters()).collect();
     let names: BTreeSet<&String> = all.iter().flat_map(|one| one.keys()).collect();
     let (mut common, mut differing) = (BTreeMap::new(), Vec::new());
     for name in names {
@@ -356,7 +357,7 @@ fn parameters(runs: &[Run]) -> (BTreeMap<String, String>, Option<Table>) {
     if differing.is_empty() {
         return (common, None);
     }
-    let row = |(run, one): (&Run, &BTreeMap<String, String>)| {
+    let row = |(run, one): (&&Run, &BTreeMap<String, String>)| {
         let values = differing.iter().map(|name| text(one.get(name).map_or("–", String::as_str)));
         std::iter::once(text(run.name.clone())).chain(values).collect()
     };
