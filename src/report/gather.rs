@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Report,
+    Report, config,
     figures::{self, Statistics},
     record::{self, Record, Verdict},
     run::Run,
@@ -28,7 +28,7 @@ pub enum Error {
     #[error(transparent)]
     Disk(#[from] io::Error),
     /// A file is not what its name says.
-    #[error("{path} is no record that this version understands")]
+    #[error("{path} is not what this version understands")]
     Record {
         /// The file.
         path: PathBuf,
@@ -187,7 +187,12 @@ fn run(dir: &Path) -> Result<Run, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Statistics::default(),
         Err(error) => return Err(error.into()),
     };
-    Ok(Run::new(record.what().to_owned(), record, &statistics))
+    let mut run = Run::new(record.what().to_owned(), record, &statistics);
+    let config = dir.join("config.json");
+    if config.is_file() {
+        run.describe(config::describe(&json(&config)?));
+    }
+    Ok(run)
 }
 
 /// The points of a sweep that have a record, and the numbers of those that have none.

@@ -1,11 +1,12 @@
 //! Figures from finished runs: tables, comparisons and one page that says what was measured and how.
 //!
-//! A run's directory holds `run.json`, the record, and `stats.txt`, gem5's statistics. What comes out follows from them and from
+//! A run's directory holds `run.json`, the record, `stats.txt`, gem5's statistics, and `config.json`, its description of the machine. What comes out follows from them and from
 //! nothing else: no clock, no host, no order in which things were found. The JSON is the report; CSV and the page show what it
 //! says.
 
 mod chart;
 mod compare;
+mod config;
 mod csv;
 mod figures;
 mod gather;
@@ -21,6 +22,7 @@ mod text;
 use serde::Serialize;
 
 pub use compare::{Change, Comparison, Pair, Parameter, compare};
+pub use config::{Described, describe};
 pub use csv::csv;
 pub use figures::{Block, Figures, Misses, Sources, Statistics, Unit, read};
 pub use gather::{Error, Group, gather};

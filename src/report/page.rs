@@ -105,6 +105,7 @@ struct Page<'a> {
     differing: Option<Table>,
     made: Vec<Made>,
     stages: Vec<Table>,
+    described: Vec<(String, &'a super::Described)>,
     sources: BTreeMap<String, Vec<String>>,
     missing: Vec<String>,
 }
@@ -141,6 +142,7 @@ fn page(report: &Report) -> Page<'_> {
         differing,
         made: runs.iter().map(made).collect(),
         stages: if few { runs.iter().filter_map(stages).collect() } else { Vec::new() },
+        described: described(runs),
         sources: sources(runs),
         missing: missing(report),
     }
@@ -388,6 +390,19 @@ fn stages(run: &Run) -> Option<Table> {
     };
     let rows: Vec<_> = run.record.stages.iter().map(row).collect();
     (!rows.is_empty()).then(|| Table::new(&run.name, &heads.map(str::to_owned), rows))
+}
+
+/// What gem5 says of its machine: once, if it is the same for all runs, and not at all for many runs that differ.
+fn described(runs: &[Run]) -> Vec<(String, &super::Described)> {
+    let mut told = runs.iter().filter(|run| !run.described.is_empty());
+    match told.next() {
+        None => Vec::new(),
+        Some(first) if told.all(|run| run.described == first.described) => {
+            vec![(String::new(), &first.described)]
+        }
+        Some(_) if runs.len() > FEW => Vec::new(),
+        Some(_) => runs.iter().map(|run| (run.name.clone(), &run.described)).collect(),
+    }
 }
 
 /// Which statistics of gem5 the figures were made from.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
+    config::Described,
     figures::{Block, Figures, Sources, Statistics},
     record::{Invocation, Record, Verdict},
 };
@@ -37,6 +38,9 @@ pub struct Run {
     pub total: Measured,
     /// How figures of the function's core vary from invocation to invocation, by figure.
     pub spread: BTreeMap<String, Spread>,
+    /// What gem5 says of its processors, caches and clocks, by the object's path.
+    #[serde(skip_serializing_if = "Described::is_empty")]
+    pub described: Described,
     /// Which statistics of gem5 the figures of the function's core were made from, by figure.
     pub sources: Sources,
     /// What a reader of the figures should know: the record's warnings, and what was odd about the run's files.
@@ -133,6 +137,29 @@ impl Run {
             warnings,
             ..Self::default()
         }
+    }
+
+    /// Adds what gem5 says of its machine, with a warning if the processor that measured is not of the model that was asked for.
+    pub fn describe(&mut self, described: Described) {
+        let asked = self.record.machine.as_ref().and_then(|machine| machine.get("cpu")?.as_str());
+        let model = match asked {
+            Some("o3") => "O3",
+            Some("minor") => "Minor",
+            Some("timing") => "Timing",
+            Some("atomic") => "Atomic",
+            _ => "",
+        };
+        let (name, number) = (self.processor.as_deref(), self.core);
+        if let (Some(name), Some(number)) = (name, number) {
+            let paths = [format!(".{name}{number}.core"), format!(".{name}.core")];
+            let core =
+                described.iter().find(|(path, _)| paths.iter().any(|end| path.ends_with(end)));
+            if let Some((path, kind)) = core.filter(|(_, kind)| !kind.contains(model)) {
+                let asked = asked.unwrap_or_default();
+                self.warnings.push(format!("`{asked}` was asked for, but `{path}` is a `{kind}`"));
+            }
+        }
+        self.described = described;
     }
 
     /// Whether the run was good, or does not say.

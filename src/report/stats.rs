@@ -13,6 +13,7 @@
 
 use std::{
     io::{self, BufRead, Read},
+    ops::Range,
     str,
 };
 
@@ -84,7 +85,7 @@ impl<R: BufRead> Reader<R> {
     /// If the input cannot be read, or has a line that no gem5 would write.
     #[expect(clippy::should_implement_trait, reason = "what it lends ends with the next call")]
     pub fn next(&mut self) -> Result<Option<Line<'_>>, Error> {
-        loop {
+        let said = loop {
             self.line.clear();
             self.number += 1;
             let limit = LONGEST_LINE + 1;
@@ -95,49 +96,50 @@ impl<R: BufRead> Reader<R> {
             if length as u64 == limit {
                 return Err(Error::LongLine(self.number));
             }
-            match kind(&self.line) {
-                Kind::Empty => (),
-                Kind::Odd => self.odd += 1,
-                Kind::Said => break,
+            match parse(&self.line) {
+                Some(said) => break said,
+                None if self.line.trim_ascii().is_empty() => (),
+                None => self.odd += 1,
             }
-        }
-        Ok(parse(&self.line))
+        };
+        // The name was found to be text, so that nothing is lost here.
+        let name = |range| self.line.get::<Range<usize>>(range).map_or("", as_text);
+        Ok(Some(match said {
+            Said::Begin => Line::Begin,
+            Said::End => Line::End,
+            Said::Value(range, value) => Line::Value { name: name(range), value },
+            Said::Row(range, values) => Line::Row { name: name(range), values },
+        }))
     }
 }
 
-/// What a line is, before it is lent out.
-enum Kind {
-    Empty,
-    Odd,
-    Said,
+fn as_text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap_or_default()
 }
 
-fn kind(line: &[u8]) -> Kind {
-    if line.trim_ascii().is_empty() {
-        Kind::Empty
-    } else if parse(line).is_some() {
-        Kind::Said
-    } else {
-        Kind::Odd
-    }
+/// What a line says, with the place of the name in it.
+enum Said {
+    Begin,
+    End,
+    Value(Range<usize>, f64),
+    Row(Range<usize>, Vec<f64>),
 }
 
-fn parse(line: &[u8]) -> Option<Line<'_>> {
+fn parse(line: &[u8]) -> Option<Said> {
+    let start = line.len() - line.trim_ascii_start().len();
     let line = line.trim_ascii();
     match line {
-        BEGIN => return Some(Line::Begin),
-        END => return Some(Line::End),
+        BEGIN => return Some(Said::Begin),
+        END => return Some(Said::End),
         _ => (),
     }
     let said = line.split(|byte| *byte == b'#').next().unwrap_or_default();
-    let said = str::from_utf8(said).ok()?;
-    let (name, rest) = said.split_once(|c: char| c.is_ascii_whitespace())?;
-    let rest = rest.trim_start();
-    if let Some(cells) = rest.strip_prefix('|') {
-        let values = cells.split('|').map(value).collect::<Option<_>>()?;
-        return Some(Line::Row { name, values });
+    let (name, rest) = str::from_utf8(said).ok()?.split_once(|c: char| c.is_ascii_whitespace())?;
+    let place = start..start + name.len();
+    match rest.trim_ascii_start().strip_prefix('|') {
+        Some(cells) => Some(Said::Row(place, cells.split('|').map(value).collect::<Option<_>>()?)),
+        None => Some(Said::Value(place, value(rest)?)),
     }
-    Some(Line::Value { name, value: value(rest)? })
 }
 
 /// A number, perhaps with percentages after it, perhaps with a unit after those.
