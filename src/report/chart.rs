@@ -70,13 +70,16 @@ pub(super) fn escape(text: &str) -> String {
 fn scale(low: f64, high: f64) -> Vec<f64> {
     // An axis that starts at zero, unless all values are close together far from it.
     let low = if low > 0.0 && low < 0.6 * high { 0.0 } else { low };
-    let span = if high > low { high - low } else { low.abs().max(1.0) * 0.2 };
-    let raw = span / 4.0;
+    // Values that are all the same are in the middle, or at the foot if they are zero.
+    let room = if high > low { 0.0 } else { high.abs() * 0.1 };
+    let high = if low == 0.0 && high <= 0.0 { 1.0 } else { high + room };
+    let low = low - room;
+    let raw = (high - low) / 4.0;
     let power = 10_f64.powf(raw.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| *step >= raw);
     let step = step.unwrap_or(10.0 * power);
     let first = (low / step).floor();
-    let last = (high.max(low + span * 0.5) / step).ceil();
+    let last = (high / step).ceil();
     let count = (last - first).clamp(1.0, 12.0) as usize;
     (0..=count).map(|n| (first + n as f64) * step).collect()
 }
@@ -117,6 +120,8 @@ pub(super) fn short(value: f64) -> String {
 /// A number with thin spaces between its thousands.
 pub(super) fn grouped(number: &str) -> String {
     let (sign, number) = match number.strip_prefix('-') {
+        // What is rounded to zero has no sign.
+        Some(number) if !number.contains(|c: char| ('1'..='9').contains(&c)) => ("", number),
         Some(number) => ("\u{2212}", number),
         None => ("", number),
     };
@@ -307,7 +312,8 @@ mod tests {
         assert_eq!(labels(&scale(0.0, 7.3)), ["0", "2", "4", "6", "8"]);
         assert_eq!(labels(&scale(1.31, 1.38)), ["1.30", "1.32", "1.34", "1.36", "1.38"]);
         assert_eq!(labels(&scale(120_000.0, 480_000.0)), ["0k", "200k", "400k", "600k"]);
-        assert_eq!(labels(&scale(5.0, 5.0)).len(), 4);
+        assert_eq!(labels(&scale(5.0, 5.0)), ["4.50", "4.75", "5.00", "5.25", "5.50"]);
+        assert_eq!(labels(&scale(0.0, 0.0)), ["0.00", "0.25", "0.50", "0.75", "1.00"]);
     }
 
     #[test]

@@ -149,6 +149,9 @@ fn page(report: &Report) -> Page<'_> {
 }
 
 fn title(report: &Report) -> String {
+    if let Some(comparison) = &report.comparison {
+        return format!("{} and {}", comparison.a, comparison.b);
+    }
     let name = |name: &str| match report.run(name) {
         Some(run) if run.record.call.is_some() && !run.record.image.is_empty() => {
             format!("{name} in {}", run.record.image)
@@ -163,7 +166,7 @@ fn title(report: &Report) -> String {
             _ => group.name.clone(),
         })
         .collect();
-    words.join(if report.comparison.is_some() { " and " } else { ", " })
+    words.join(", ")
 }
 
 /// In a line, what all runs have in common.
@@ -303,7 +306,7 @@ fn compared(report: &Report) -> Option<Compared> {
         let Change { metric, a, b, difference, percent, .. } = change;
         let mut difference = number(*metric, *difference);
         let plus = |value: f64, number: &mut Number| {
-            if value > 0.0 {
+            if value > 0.0 && number.text.contains(|c: char| ('1'..='9').contains(&c)) {
                 number.text.insert(0, '+');
             }
         };

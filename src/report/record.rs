@@ -213,7 +213,7 @@ mod tests {
     fn a_record_of_another_version_can_be_read() {
         let record: Record =
             serde_json::from_str(r#"{"image": "hello", "verdict": "good"}"#).unwrap();
-        assert_eq!((record.what(), record.verdict), ("hello", Verdict::Good));
+        assert_eq!((record.what(), &record.verdict), ("hello", &Verdict::Good));
         let text = r#"{"format": 9, "new": {}, "image": "f", "call": {"function": "aes-go", "warm": 3},
             "machine": {"cpu": "o3", "caches": {"l2": {"size": "1MiB", "assoc": 8}}}, "verdict": {"bad": "panic"}}"#;
         let record: Record = serde_json::from_str(text).unwrap();
