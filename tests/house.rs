@@ -22,11 +22,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("resolve", &["digest", "formats", "recipe", "lock", "fetch"]),
     ("realise", &["digest", "path", "tree", "formats", "plan", "store", "sandbox", "fetch"]),
     ("run", &["digest", "path", "tree", "plan", "store"]),
+    ("report", &[]),
     (
         "cli",
         &[
             "digest", "path", "tree", "formats", "recipe", "lock", "plan", "store", "fetch",
-            "project", "resolve", "realise", "run",
+            "project", "resolve", "realise", "run", "report",
         ],
     ),
 ];
@@ -62,6 +63,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("miette", &["cli"]),
     ("indicatif", &["cli"]),
+    ("minijinja", &["report"]),
 ];
 const LONGEST_FILE: usize = 600;
 

@@ -68,6 +68,12 @@ On gem5, which boots, warms the function up, takes checkpoints, and measures:
   vsbuild run functions --on gem5 --function fibonacci-python --cpu o3 --warm 20 --invocations 10
   vsbuild run functions --on gem5 --all --machine skylake --invocations 10";
 
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  vsbuild report runs/functions/aes-go             report.html, .csv and .json beside the run
+  vsbuild report runs/functions -o report          all runs of an image on one page
+  vsbuild report --compare before after -o report  what changed, in numbers and percent";
+
 const LOCK_EXAMPLES: &str = "\
 Examples:
   vsbuild lock                     pin what recipes newly ask for, leave all else as it is
@@ -135,6 +141,9 @@ pub(super) enum Command {
     /// Boot an image and see what its guest says.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
+    /// Make figures, plots and tables of finished runs and sweeps.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(Report),
     /// Compare images with the hashes of the lockfile.
     Verify(Verify),
     /// Pin the packages that recipes ask for, in lockfile.toml.
@@ -321,6 +330,34 @@ pub(super) enum Setup {
     Kvm,
     /// gem5's atomic cores: the same everywhere.
     Atomic,
+}
+
+/// `report`
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// Directories of runs or of sweeps, or directories with such in them.
+    #[arg(required = true, value_name = "DIR")]
+    pub(super) dirs: Vec<PathBuf>,
+    /// Where to put the files. The run's or sweep's own directory if there is one, else report/.
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// What to write. All of them, if not given.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(super) format: Vec<ReportFormat>,
+    /// Compare the second directory with the first.
+    #[arg(long)]
+    pub(super) compare: bool,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// report.html: one page, which needs nothing else.
+    Html,
+    /// report.csv: one row an invocation.
+    Csv,
+    /// report.json: everything.
+    Json,
 }
 
 /// `verify`

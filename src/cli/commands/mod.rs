@@ -10,6 +10,7 @@ pub(super) mod oci;
 pub(super) mod on_gem5;
 mod rebuild;
 pub(super) mod recipes;
+pub(super) mod report;
 pub(super) mod run;
 pub(super) mod shell;
 pub(super) mod store;
