@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Fault, Faults, Harm};
+use super::{Fault, Faults};
 
 /// Hashes of the parts of a state, in the order of [`Part`].
 pub type Hashes = [u32; 4];

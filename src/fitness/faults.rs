@@ -78,6 +78,12 @@ pub struct Pattern {
     /// Bits of the first operand, one of these.
     #[serde(default)]
     pub widths: Vec<u32>,
+    /// Whether both operands are one register.
+    #[serde(default)]
+    pub same: Option<bool>,
+    /// The first operand's register, one of these: names of iced-x86's `Register`, such as `AH`.
+    #[serde(default)]
+    pub first: Vec<String>,
 }
 
 /// Where operands are.
