@@ -26,13 +26,13 @@ fn program() -> &'static Path {
     let (_, path) = MADE.get_or_init(|| {
         let dir = TempDir::new().unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/conformance");
-        let cases = dir.path().join("cases");
+        let [cases, work] = ["cases", "work"].map(|name| dir.path().join(name));
         fs::create_dir(&cases).unwrap();
+        fs::create_dir(&work).unwrap();
         for (script, out) in [("cases.sh", cases.as_path()), ("build.sh", dir.path())] {
-            // build.sh compiles in its working directory, where its output must not be yet.
             let status = Command::new("sh")
                 .arg(source.join(script))
-                .current_dir(&cases)
+                .current_dir(&work)
                 .env("SOURCE", &source)
                 .env("CASES", &cases)
                 .env("out", out)

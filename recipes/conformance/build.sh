@@ -10,9 +10,7 @@ set -eu
 
 : "${SOURCE:?}" "${CASES:?}" "${out:?}"
 
-for file in "$SOURCE/runner.c" "$SOURCE/stub.S" "$CASES/cases.S"; do
-    [ "$file" -ef "$(basename "$file")" ] || cp "$file" .
-done
+cp "$SOURCE/runner.c" "$SOURCE/stub.S" "$CASES/cases.S" .
 gcc -O2 -Wall -Werror -ffreestanding -fno-builtin -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
     -fcf-protection=none -mgeneral-regs-only -mno-red-zone -c runner.c -o runner.o
 gcc -c stub.S -o stub.o
