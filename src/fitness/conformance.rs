@@ -190,11 +190,7 @@ impl Report {
                 Some(Seen::Crashed(words)) => (Vec::new(), Some(words.clone())),
             };
             let crashed = crash.is_some();
-            let fault = known.and_then(|known| {
-                let fits =
-                    |fault: &&Fault| fault.shows_in(name) && crashed == (fault.harm == Harm::Crash);
-                known.faults.iter().find(fits).map(|fault| fault.name.clone())
-            });
+            let fault = known.and_then(|known| known.of_case(name)).map(|fault| fault.name.clone());
             let case = Case { name: name.clone(), differs, crash, fault };
             if crashed { &mut report.crashed } else { &mut report.wrong }.push(case);
         }
