@@ -23,11 +23,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("realise", &["digest", "path", "tree", "formats", "plan", "store", "sandbox", "fetch"]),
     ("run", &["digest", "path", "tree", "plan", "store"]),
     ("report", &[]),
+    ("fitness", &["digest", "path", "tree", "formats", "store"]),
     (
         "cli",
         &[
             "digest", "path", "tree", "formats", "recipe", "lock", "plan", "store", "fetch",
-            "project", "resolve", "realise", "run", "report",
+            "project", "resolve", "realise", "run", "fitness", "report",
         ],
     ),
 ];

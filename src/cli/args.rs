@@ -81,6 +81,12 @@ Examples:
   vsbuild lock --update runc       move on only this package, or a recipe's packages
   vsbuild lock --outputs hello     record what hello comes to, for vsbuild verify";
 
+const CONFORMANCE_EXAMPLES: &str = "\
+Examples:
+  vsbuild conformance --gem5 build/X86/gem5.opt          a table of what it gets wrong
+  vsbuild conformance --gem5 gem5.opt --known            no failure for faults that are known
+  vsbuild conformance --gem5 gem5.opt --only xchg --all  every wrong case of one instruction";
+
 const GRAPH_EXAMPLES: &str = "\
 Examples:
   vsbuild graph hello
@@ -144,6 +150,9 @@ pub(super) enum Command {
     /// Make figures, plots and tables of finished runs and sweeps.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(Report),
+    /// Compare gem5's x86 instructions with a real processor's.
+    #[command(after_help = CONFORMANCE_EXAMPLES)]
+    Conformance(Conformance),
     /// Compare images with the hashes of the lockfile.
     Verify(Verify),
     /// Pin the packages that recipes ask for, in lockfile.toml.
@@ -358,6 +367,26 @@ pub(super) enum ReportFormat {
     Csv,
     /// report.json: everything.
     Json,
+}
+
+/// `conformance`
+#[derive(Debug, Args)]
+pub(super) struct Conformance {
+    /// gem5's program. As the configuration says, if not given.
+    #[arg(long, env = "VSBUILD_GEM5", value_name = "FILE")]
+    pub(super) gem5: Option<PathBuf>,
+    /// Only cases of this instruction, such as `xchg` or `lock add`.
+    #[arg(long, value_name = "INSTRUCTION")]
+    pub(super) only: Option<String>,
+    /// List every wrong case, not only instructions.
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Only fail for what is not in the table of known faults of this version.
+    #[arg(long)]
+    pub(super) known: bool,
+    /// Seconds that one case may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) timeout: u64,
 }
 
 /// `verify`

@@ -14,6 +14,8 @@ use crate::fetch::Registry;
 /// What may stand in the configuration file. All of it is optional.
 ///
 /// ```toml
+/// gem5 = "/opt/gem5/build/X86/gem5.opt"   # what simulates
+///
 /// [mirrors]                       # archive = servers that hold it, tried in this order
 /// debian = ["http://mirror.example/debian"]
 ///
@@ -22,15 +24,13 @@ use crate::fetch::Registry;
 /// server = "https://registry.example"
 /// plain-http = false
 /// ```
-///
-/// and, before any table, `gem5 = "/path/to/gem5.opt"`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Config {
-    /// Servers by archive.
-    pub(super) mirrors: BTreeMap<String, Vec<String>>,
     /// gem5's program.
     pub(super) gem5: Option<PathBuf>,
+    /// Servers by archive.
+    pub(super) mirrors: BTreeMap<String, Vec<String>>,
     /// What is said of registries of images.
     pub(super) registries: BTreeMap<String, Registry>,
 }

@@ -33,6 +33,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Build(args) => commands::build::run(&context, &args),
         Command::Run(args) => commands::run::run(&context, &args),
         Command::Report(args) => commands::report::run(&context, &args),
+        Command::Conformance(args) => commands::conformance::run(&context, &args),
         Command::Verify(args) => commands::verify::run(&context, &args),
         Command::Lock(args) => commands::lock::run(&context, &args),
         Command::Recipes => commands::recipes::run(&context),

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     env,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -51,7 +51,7 @@ impl OnGem5 {
     /// Finds gem5, asks it what it is, and reads the machine.
     pub(super) fn prepare(context: &Context, args: &Run) -> Result<Self, Problem> {
         let machine = machine(args)?;
-        let program = program(context, args.gem5.gem5.as_deref())?;
+        let program = context.gem5(args.gem5.gem5.as_deref())?;
         let store = context.store()?;
         let (scratch, harness) = harness(&store).map_err(|error| explain(&error))?;
         let gem5 =
@@ -183,16 +183,6 @@ fn machine(args: &Run) -> Result<Machine, Problem> {
     machine.settle = args.gem5.settle.unwrap_or(machine.settle);
     machine.check().map_err(wrong)?;
     Ok(machine)
-}
-
-/// Where gem5 is.
-pub(in crate::cli) fn program(context: &Context, given: Option<&Path>) -> Result<PathBuf, Problem> {
-    given.map(Path::to_owned).or_else(|| context.config.gem5.clone()).ok_or_else(|| {
-        Problem::new(Failure::Input, "which gem5 is it to run on?").help(
-            "--gem5 FILE, VSBUILD_GEM5, or `gem5 = \"FILE\"` in the configuration file; \
-             gem5 is built from its own sources, for X86",
-        )
-    })
 }
 
 /// Writes the harness that ships into a directory of its own.
