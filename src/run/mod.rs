@@ -7,6 +7,7 @@ mod call;
 mod console;
 mod qemu;
 mod record;
+pub mod sweep;
 
 pub use call::Call;
 pub use console::{Latencies, Latency, Said, Stage, read};

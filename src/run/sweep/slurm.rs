@@ -1,0 +1,1 @@
+//! Runs the points of a sweep on a cluster, as job arrays of Slurm.
