@@ -12,4 +12,5 @@ pub(super) mod recipes;
 pub(super) mod run;
 pub(super) mod shell;
 pub(super) mod store;
+pub(super) mod sweep;
 pub(super) mod verify;

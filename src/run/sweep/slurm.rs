@@ -19,9 +19,7 @@ use std::{
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Directory, Error, News, Resources, Seat, Standing, State, directory, survey,
-};
+use super::{Directory, Error, News, Resources, Seat, Standing, State, directory, survey};
 
 const FORMAT: u32 = 1;
 /// The most tasks of an array, unless the cluster wants fewer. A script names all its points.
@@ -111,7 +109,9 @@ pub fn wait(
             Ok(seats) => seats,
             Err(Error::Slurm { program, message }) => {
                 if !silent {
-                    watch(News::Note(format!("{program} does not answer: {message}; asking again")));
+                    watch(News::Note(format!(
+                        "{program} does not answer: {message}; asking again"
+                    )));
                 }
                 silent = true;
                 thread::sleep(every);
@@ -158,7 +158,8 @@ pub fn seats(directory: &Directory) -> Result<BTreeMap<usize, Seat>, Error> {
         let mine = queue.iter().filter(|line| line.job == job);
         let here: BTreeMap<usize, &Line> = mine.map(|line| (line.task, line)).collect();
         let open = |(task, point): (usize, &usize)| {
-            !here.contains_key(&task) && super::state::state(&directory.point(*point), None) != State::Done
+            !here.contains_key(&task)
+                && super::state::state(&directory.point(*point), None) != State::Done
         };
         // Those that have left the queue without a result: Slurm knows for some minutes what became of them.
         let gone = match array.points.iter().enumerate().any(open) {
@@ -443,7 +444,8 @@ mod tests {
 
     #[test]
     fn a_word_reaches_the_program_as_it_is() {
-        let out = Command::new("sh").args(["-c", &format!("printf %s {}", quoted("a 'b' $c"))]).output();
+        let out =
+            Command::new("sh").args(["-c", &format!("printf %s {}", quoted("a 'b' $c"))]).output();
         assert_eq!(out.unwrap().stdout, b"a 'b' $c");
         assert_eq!(quoted("--out=/a/b"), "--out=/a/b");
     }
