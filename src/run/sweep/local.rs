@@ -6,7 +6,7 @@ use std::{
     io,
     os::unix::process::ExitStatusExt,
     path::Path,
-    process::{Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,

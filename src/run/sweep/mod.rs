@@ -18,7 +18,7 @@ mod state;
 pub use directory::{Directory, Error, Plan, Task};
 pub use file::{Calls, Mistake, Mistakes, Resources, Sweep};
 pub use grid::{Point, points};
-pub use state::{Counts, Standing, State, survey};
+pub use state::{Counts, Seat, Standing, State, survey};
 
 /// What an executor tells while it works.
 #[derive(Debug, Clone, PartialEq, Eq)]
