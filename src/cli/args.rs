@@ -153,6 +153,9 @@ pub(super) enum Command {
     /// Compare gem5's x86 instructions with a real processor's.
     #[command(after_help = CONFORMANCE_EXAMPLES)]
     Conformance(Conformance),
+    /// Look after sweeps, which `run --sweep` runs.
+    #[command(subcommand)]
+    Sweep(Sweep),
     /// Compare images with the hashes of the lockfile.
     Verify(Verify),
     /// Pin the packages that recipes ask for, in lockfile.toml.
@@ -245,9 +248,48 @@ pub(super) struct Run {
     /// Seconds that it may take on the host. As the recipe says, if not given; on gem5, each stage as long as it lives.
     #[arg(long, value_name = "SECONDS")]
     pub(super) timeout: Option<u64>,
+    #[command(flatten)]
+    pub(super) sweep: OfSweep,
     /// QEMU's program.
     #[arg(long, env = "VSBUILD_QEMU", default_value = "qemu-system-x86_64", value_name = "FILE")]
     pub(super) qemu: PathBuf,
+}
+
+/// What a run of many points takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Sweeps")]
+pub(super) struct OfSweep {
+    /// Run the points of the sweep in this TOML file, on gem5. Those that are done are not run again.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["function", "all"])]
+    pub(super) sweep: Option<PathBuf>,
+    /// Who runs the points.
+    #[arg(long, value_enum, default_value = "local", requires = "sweep")]
+    pub(super) executor: Executor,
+    /// With slurm: submit what is to be run, and do not wait for it.
+    #[arg(long, requires = "sweep")]
+    pub(super) detach: bool,
+    /// With slurm: one more option for sbatch, such as --slurm-option=--account=lab.
+    #[arg(long, value_name = "OPTION", requires = "sweep", allow_hyphen_values = true)]
+    pub(super) slurm_option: Vec<String>,
+}
+
+/// Who runs the points of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Executor {
+    /// This machine, as many at once as --jobs says.
+    Local,
+    /// A cluster, by job arrays; --jobs is how many may run at once.
+    Slurm,
+}
+
+/// `sweep`
+#[derive(Debug, Subcommand)]
+pub(super) enum Sweep {
+    /// List the points of a sweep: done, running, failed and why, waiting.
+    Status {
+        /// The sweep's directory, which has sweep.json.
+        dir: PathBuf,
+    },
 }
 
 /// How functions are called.

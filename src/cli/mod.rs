@@ -34,6 +34,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Run(args) => commands::run::run(&context, &args),
         Command::Report(args) => commands::report::run(&context, &args),
         Command::Conformance(args) => commands::conformance::run(&context, &args),
+        Command::Sweep(command) => commands::sweep::run(&context, &command),
         Command::Verify(args) => commands::verify::run(&context, &args),
         Command::Lock(args) => commands::lock::run(&context, &args),
         Command::Recipes => commands::recipes::run(&context),

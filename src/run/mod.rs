@@ -8,6 +8,7 @@ mod console;
 pub mod gem5;
 mod qemu;
 mod record;
+pub mod sweep;
 
 pub use call::Call;
 pub use console::{Latencies, Latency, Said, Stage, read};

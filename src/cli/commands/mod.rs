@@ -15,4 +15,5 @@ pub(super) mod report;
 pub(super) mod run;
 pub(super) mod shell;
 pub(super) mod store;
+pub(super) mod sweep;
 pub(super) mod verify;

@@ -26,6 +26,9 @@ use crate::{
 };
 
 pub(in crate::cli) fn run(context: &Context, args: &Run) -> Result<ExitCode, Problem> {
+    if let Some(file) = &args.sweep.sweep {
+        return super::sweep::run_points(context, args, file);
+    }
     let (project, recipes) = context.project()?;
     let name = context.name(&recipes, &args.name)?;
     let calls = calls(args, &recipes, &name)?;
