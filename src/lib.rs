@@ -17,4 +17,5 @@ pub mod project;
 pub mod resolve;
 pub mod realise;
 pub mod run;
+pub mod fitness;
 pub mod cli;

@@ -22,11 +22,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("resolve", &["digest", "formats", "recipe", "lock", "fetch"]),
     ("realise", &["digest", "path", "tree", "formats", "plan", "store", "sandbox", "fetch"]),
     ("run", &["digest", "path", "plan", "store"]),
+    ("fitness", &["digest", "path", "tree", "formats", "store"]),
     (
         "cli",
         &[
             "digest", "path", "tree", "formats", "recipe", "lock", "plan", "store", "fetch",
-            "project", "resolve", "realise", "run",
+            "project", "resolve", "realise", "run", "fitness",
         ],
     ),
 ];
@@ -57,6 +58,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("resolvo", &["resolve"]),
     ("pgp", &["resolve"]),
     ("gptman", &["formats"]),
+    ("object", &["formats"]),
+    ("iced_x86", &["fitness"]),
     ("oci_spec", &["formats", "recipe", "fetch"]),
     ("docker_credential", &["fetch"]),
     ("clap", &["cli"]),

@@ -63,6 +63,16 @@ Examples:
   vsbuild run functions --function aes-go --warm 5       call a function, 5 + 10 times
   vsbuild run functions --all --cores 2 --json           call every function, for a program";
 
+const LINT_EXAMPLES: &str = "\
+Exit codes:
+  0  it can run there; there may be warnings
+  2  it cannot, as it is: there are errors
+
+Examples:
+  vsbuild lint hello             what is wrong, a few places of each kind
+  vsbuild lint functions --all   every place
+  vsbuild lint hello --json      for a program";
+
 const LOCK_EXAMPLES: &str = "\
 Examples:
   vsbuild lock                     pin what recipes newly ask for, leave all else as it is
@@ -130,6 +140,9 @@ pub(super) enum Command {
     /// Boot an image and see what its guest says.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
+    /// Say whether an image can run in gem5, and what may go wrong there.
+    #[command(after_help = LINT_EXAMPLES)]
+    Lint(Lint),
     /// Compare images with the hashes of the lockfile.
     Verify(Verify),
     /// Pin the packages that recipes ask for, in lockfile.toml.
@@ -261,6 +274,22 @@ pub(super) enum Generator {
 pub(super) enum Machine {
     /// QEMU: a quick check that it works.
     Qemu,
+}
+
+/// `lint`
+#[derive(Debug, Args)]
+pub(super) struct Lint {
+    /// The image's recipe.
+    pub(super) name: String,
+    /// For which version of gem5, such as 24.0.0.1. The newest one that anything is known of, if not given.
+    #[arg(long, value_name = "VERSION")]
+    pub(super) version: Option<String>,
+    /// Cores that it is to run on. As the recipe says, if not given.
+    #[arg(long, value_name = "N")]
+    pub(super) cores: Option<u32>,
+    /// Show every place, and not only a few of each kind.
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 /// `verify`

@@ -32,6 +32,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Image(args) => commands::image::run(&context, &args),
         Command::Build(args) => commands::build::run(&context, &args),
         Command::Run(args) => commands::run::run(&context, &args),
+        Command::Lint(args) => commands::lint::run(&context, &args),
         Command::Verify(args) => commands::verify::run(&context, &args),
         Command::Lock(args) => commands::lock::run(&context, &args),
         Command::Recipes => commands::recipes::run(&context),

@@ -5,6 +5,7 @@ pub(super) mod build;
 pub(super) mod explain;
 pub(super) mod image;
 pub(super) mod init;
+pub(super) mod lint;
 pub(super) mod lock;
 pub(super) mod oci;
 mod rebuild;

@@ -40,7 +40,8 @@ impl<'d> Go<'d> {
         }
         let version = info.and_then(|(_, _, info)| version(info, memory)).unwrap_or_default();
         let start = |table: (u64, &[u8])| text_start(data, sections, table);
-        let functions = lines.and_then(|(_, address, table)| functions(table, start((address, table))));
+        let functions =
+            lines.and_then(|(_, address, table)| functions(table, start((address, table))));
         Some(Self { version, functions: functions.unwrap_or_default() })
     }
 }

@@ -4,6 +4,7 @@
 //! files for x86-64 are read; all else is none of ours. What is damaged is left out where the rest can be read without it: a
 //! file that runs may well have a strange section table.
 
+pub mod barrier;
 mod go;
 
 use object::{
@@ -150,9 +151,9 @@ impl<'d> Elf<'d> {
         // Version 1; a pointer that is skipped; a count of four bytes; entries of two signed words, relative to the table.
         const WRITTEN: [u8; 4] = [1, 0x1b, 0x03, 0x3b];
         let header = memory.segments.iter().find(|it| it.p_type(LE) == elf::PT_GNU_EH_FRAME);
-        let Some((start, table)) = header.and_then(|it| {
-            Some((it.p_vaddr(LE), it.data(LE, memory.data).ok()?))
-        }) else {
+        let Some((start, table)) =
+            header.and_then(|it| Some((it.p_vaddr(LE), it.data(LE, memory.data).ok()?)))
+        else {
             return;
         };
         if table.get(..4) != Some(&WRITTEN) {
