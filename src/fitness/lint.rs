@@ -97,7 +97,8 @@ pub fn lint(subject: &Subject<'_>) -> Result<Linted, Error> {
         .par_iter()
         .map(|(digest, paths)| programs::scan(&scanner, subject.blobs, digest, paths));
     let scanned: Vec<_> = scanned.collect::<Result<_, _>>()?;
-    let scanned: Vec<_> = scanned.into_iter().flatten().collect();
+    let mut scanned: Vec<_> = scanned.into_iter().flatten().collect();
+    scanned.sort_by(|a, b| a.paths().cmp(b.paths()));
     let mut findings = kernel::check(subject)?;
     findings.extend(guest::check(subject)?);
     findings.extend(programs::check(subject, &scanned)?);
