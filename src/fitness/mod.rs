@@ -9,6 +9,8 @@ mod kernel;
 mod lint;
 mod programs;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 pub use faults::{Count, Fault, Faults, Harm, Memory, Pattern, Wrong};
 pub use lint::{Error, Finding, Level, Linted, Subject, lint};

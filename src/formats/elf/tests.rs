@@ -3,7 +3,7 @@ use super::*;
 const TEXT: u64 = 0x40_1000;
 
 /// A file with one section of code and names for places in it, as a linker would write it.
-fn file(code: &[u8], functions: &[(&str, u64)]) -> Vec<u8> {
+pub(crate) fn file(code: &[u8], functions: &[(&str, u64)]) -> Vec<u8> {
     let mut names = vec![0];
     let mut symbols = vec![0; 24];
     for (name, offset) in functions {
