@@ -59,6 +59,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("resolvo", &["resolve"]),
     ("pgp", &["resolve"]),
     ("gptman", &["formats"]),
+    ("object", &["formats"]),
+    ("iced_x86", &["fitness"]),
     ("oci_spec", &["formats", "recipe", "fetch"]),
     ("docker_credential", &["fetch"]),
     ("clap", &["cli"]),

@@ -74,6 +74,16 @@ Examples:
   vsbuild report runs/functions -o report          all runs of an image on one page
   vsbuild report --compare before after -o report  what changed, in numbers and percent";
 
+const LINT_EXAMPLES: &str = "\
+Exit codes:
+  0  it can run there; there may be warnings
+  2  it cannot, as it is: there are errors
+
+Examples:
+  vsbuild lint hello             what is wrong, a few places of each kind
+  vsbuild lint functions --all   every place
+  vsbuild lint hello --json      for a program";
+
 const LOCK_EXAMPLES: &str = "\
 Examples:
   vsbuild lock                     pin what recipes newly ask for, leave all else as it is
@@ -156,6 +166,9 @@ pub(super) enum Command {
     /// Look after sweeps, which `run --sweep` runs.
     #[command(subcommand)]
     Sweep(Sweep),
+    /// Say whether an image can run in gem5, and what may go wrong there.
+    #[command(after_help = LINT_EXAMPLES)]
+    Lint(Lint),
     /// Compare images with the hashes of the lockfile.
     Verify(Verify),
     /// Pin the packages that recipes ask for, in lockfile.toml.
@@ -429,6 +442,22 @@ pub(super) struct Conformance {
     /// Seconds that one case may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) timeout: u64,
+}
+
+/// `lint`
+#[derive(Debug, Args)]
+pub(super) struct Lint {
+    /// The image's recipe.
+    pub(super) name: String,
+    /// For which version of gem5, such as 24.0.0.1. The newest one that anything is known of, if not given.
+    #[arg(long, value_name = "VERSION")]
+    pub(super) version: Option<String>,
+    /// Cores that it is to run on. As the recipe says, if not given.
+    #[arg(long, value_name = "N")]
+    pub(super) cores: Option<u32>,
+    /// Show every place, and not only a few of each kind.
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 /// `verify`

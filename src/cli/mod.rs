@@ -35,6 +35,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Report(args) => commands::report::run(&context, &args),
         Command::Conformance(args) => commands::conformance::run(&context, &args),
         Command::Sweep(command) => commands::sweep::run(&context, &command),
+        Command::Lint(args) => commands::lint::run(&context, &args),
         Command::Verify(args) => commands::verify::run(&context, &args),
         Command::Lock(args) => commands::lock::run(&context, &args),
         Command::Recipes => commands::recipes::run(&context),

@@ -1,4 +1,4 @@
-//! Readers and writers of foreign bytes: ar, tar, deb, OCI, bolt, containerd's state, ext4, MBR and GPT.
+//! Readers and writers of foreign bytes: ar, tar, deb, OCI, bolt, containerd's state, ELF, ext4, MBR and GPT.
 
 pub mod ar;
 pub mod bolt;
@@ -6,6 +6,7 @@ pub mod compress;
 pub mod containerd;
 pub mod deb;
 pub mod disk;
+pub mod elf;
 pub mod ext4;
 pub mod gpt;
 pub mod image;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::Layer;
+use super::{Errata, Layer};
 use crate::path::GuestPath;
 
 /// An image of a container that others made, as a tree.
@@ -82,6 +82,9 @@ pub struct Function<I> {
     pub labels: BTreeMap<String, String>,
     /// The time it was made, in seconds.
     pub epoch: i64,
+    /// Changes to programs, each with the version of what it does; not in the key where there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub errata: Errata,
 }
 
 impl<I> Function<I> {
@@ -161,6 +164,7 @@ impl<I> Function<I> {
             ports: self.ports.clone(),
             labels: self.labels.clone(),
             epoch: self.epoch,
+            errata: self.errata.clone(),
         })
     }
 }

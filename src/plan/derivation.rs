@@ -159,7 +159,13 @@ pub struct Rootfs<I> {
     pub attributes: BTreeMap<GuestPath, Attributes>,
     /// Time of all that is added, in seconds.
     pub epoch: i64,
+    /// Changes to programs, each with the version of what it does; not in the key where there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub errata: Errata,
 }
+
+/// Changes to programs by name ([`Erratum::word`](crate::recipe::Erratum::word)), each with the version of what it does.
+pub type Errata = BTreeMap<&'static str, u32>;
 
 impl<I> Rootfs<I> {
     /// Changes when the same layers and edits come out as another tree.
@@ -317,6 +323,7 @@ impl<I> Derivation<I> {
                     .collect::<Option<_>>()?,
                 attributes: rootfs.attributes.clone(),
                 epoch: rootfs.epoch,
+                errata: rootfs.errata.clone(),
             }),
             Self::Disk(disk) => Derivation::Disk(Disk {
                 writer: disk.writer,

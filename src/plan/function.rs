@@ -83,6 +83,7 @@ pub(super) fn function(
         ports: function.ports.clone(),
         labels: function.labels.clone(),
         epoch: EPOCH,
+        errata: super::guest::errata(&function.errata),
     })
 }
 

@@ -1,14 +1,15 @@
 //! What a recipe declares about a root file system, as entries of a derivation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Attributes, Entry, FileContent, Input, Layer, Rootfs,
+    Attributes, Entry, Errata, FileContent, Input, Layer, Rootfs,
     lower::{EPOCH, Fault, Lowering, whole},
 };
 use crate::{
+    formats::elf::barrier,
     path::GuestPath,
-    recipe::{self, DeviceKind, Recipe},
+    recipe::{self, DeviceKind, Erratum, Recipe},
 };
 
 pub(super) fn rootfs(
@@ -40,7 +41,16 @@ pub(super) fn rootfs(
         add,
         attributes: rootfs.attributes.iter().map(attributes).collect(),
         epoch: EPOCH,
+        errata: errata(&rootfs.errata),
     })
+}
+
+/// Changes to programs, each with the version of what it does.
+pub(super) fn errata(errata: &BTreeSet<Erratum>) -> Errata {
+    let versioned = errata.iter().map(|erratum| match erratum {
+        Erratum::GoWriteBarrierR8 => (erratum.word(), barrier::FORMAT),
+    });
+    versioned.collect()
 }
 
 fn entries(

@@ -121,6 +121,7 @@ mod tests {
                 Attributes { mode: Some(0o755), owner: None, capability: Some(vec![1, 0, 0, 2]) },
             )]),
             epoch: 1,
+            errata: BTreeMap::new(),
         };
         let links = BTreeMap::from([(path("/usr/bin/awk"), "mawk".to_owned())]);
         let packages = Packages { format: 1, packages: vec![layer("a", "a", "/", "/")], links };
@@ -171,6 +172,7 @@ mod tests {
             ports: BTreeSet::from([50000]),
             labels: BTreeMap::from([(text("k"), text("v"))]),
             epoch: 1,
+            errata: BTreeMap::new(),
         };
         let container = Container {
             image: Digest::of("image"),

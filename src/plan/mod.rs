@@ -15,8 +15,8 @@ mod lower;
 
 pub use container::{Container, Function, ImageFrom, OciImage, Preload};
 pub use derivation::{
-    Attributes, Derivation, Disk, Entry, Fetch, FetchFrom, FileContent, Layer, Packages, Rootfs,
-    Run, RunInput, Size, Unpack,
+    Attributes, Derivation, Disk, Entry, Errata, Fetch, FetchFrom, FileContent, Layer, Packages,
+    Rootfs, Run, RunInput, Size, Unpack,
 };
 pub use graph::{ImagePlan, Input, Plan, Step, StepId, Through};
 pub use key::{FORMAT, Key};

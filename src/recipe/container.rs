@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Architecture, Name, RootfsLayer, Source};
+use super::{Architecture, Erratum, Name, RootfsLayer, Source};
 
 /// An image of a container that others made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +108,8 @@ pub struct Function {
     pub ports: BTreeSet<u16>,
     /// Labels of the image.
     pub labels: BTreeMap<String, String>,
+    /// Changes to the programs in its layers.
+    pub errata: BTreeSet<Erratum>,
     /// How it is called.
     pub invoke: Option<Invoke>,
 }

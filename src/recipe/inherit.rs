@@ -245,6 +245,7 @@ impl Over for Rootfs {
             links: self.links.over(base.links),
             attributes: self.attributes.over(base.attributes),
             devices: self.devices.over(base.devices),
+            errata: self.errata.over(base.errata),
         }
     }
 }
@@ -367,6 +368,7 @@ impl Over for Function {
             env: self.env.over(base.env),
             ports: self.ports.over(base.ports),
             labels: self.labels.over(base.labels),
+            errata: self.errata.over(base.errata),
             invoke: self.invoke.over(base.invoke),
         }
     }

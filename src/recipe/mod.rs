@@ -6,6 +6,7 @@
 mod capability;
 mod check;
 mod container;
+mod erratum;
 mod image;
 mod inherit;
 mod model;
@@ -24,6 +25,7 @@ pub use capability::{Capabilities, NotCapabilities};
 pub use container::{
     Field, Function, Generator, Invoke, OciImage, Origin, Preload, Reference, Reply,
 };
+pub use erratum::Erratum;
 pub use image::{Disk, Image, Run, Size, Table};
 pub use model::{Architecture, Build, Input, Kernel, Kind, Packages, Recipe, Recipes, Suite};
 pub use name::{Library, NAME_MAX, Name, NotAName, Source};

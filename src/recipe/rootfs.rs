@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Capabilities, Name, Packages, Source};
+use super::{Capabilities, Erratum, Name, Packages, Source};
 use crate::path::GuestPath;
 
 /// A root file system: layers laid over each other, then changed as declared.
@@ -31,6 +31,8 @@ pub struct Rootfs {
     pub attributes: BTreeMap<GuestPath, Attributes>,
     /// Device nodes.
     pub devices: BTreeMap<GuestPath, DeviceNode>,
+    /// Changes to the programs in it, but for those in images of containers.
+    pub errata: BTreeSet<Erratum>,
 }
 
 impl Rootfs {

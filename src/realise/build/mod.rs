@@ -1,6 +1,7 @@
 //! One builder for each kind of derivation: its inputs, by digest, in; a tree out.
 
 mod container;
+mod errata;
 mod packages;
 mod rootfs;
 mod run;
@@ -16,7 +17,7 @@ pub(super) use unpack::build as unpack;
 
 use crate::{
     digest::Digest,
-    formats::{containerd, deb, oci},
+    formats::{containerd, deb, elf, oci},
     path::{BadPath, GuestPath},
     sandbox, store,
     tree::{Conflict, Fault},
@@ -47,6 +48,16 @@ pub enum BuildError {
     InTheWay {
         /// Where.
         path: GuestPath,
+    },
+    /// A program that a change cannot be made to.
+    #[error("the erratum {erratum} cannot be applied to {path}")]
+    Erratum {
+        /// Its name.
+        erratum: &'static str,
+        /// The program.
+        path: GuestPath,
+        /// Why not.
+        source: elf::barrier::Refused,
     },
     /// A declared path that goes through a link.
     #[error("{path}: {link} is a link to {target}; name the place where that leads to")]

@@ -1,6 +1,6 @@
 //! Layers, then removals, then what the recipe declares: the root file system of a guest.
 
-use super::BuildError;
+use super::{BuildError, errata};
 use crate::{
     digest::Digest,
     formats::deb,
@@ -52,7 +52,7 @@ pub(in crate::realise) fn build(
     for (path, attributes) in &rootfs.attributes {
         change(&mut draft, path, attributes)?;
     }
-    Ok(draft.finish()?)
+    errata::apply(draft.finish()?, &rootfs.errata, store)
 }
 
 /// Refuses a path below a link, such as `/sbin/init` where /sbin is `usr/sbin`.

@@ -69,6 +69,7 @@ impl Check<'_> {
             env: text_values(&function.env),
             ports: function.ports.iter().map(|port| port.value).collect(),
             labels: text_values(&function.labels),
+            errata: function.errata.iter().map(|erratum| erratum.value).collect(),
             invoke: function.invoke.as_ref().and_then(|invoke| self.invoke(typed, invoke)),
         })
     }

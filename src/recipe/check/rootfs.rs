@@ -50,6 +50,7 @@ impl Check<'_> {
                 })
             }),
             devices: self.devices(typed, &rootfs.devices, &accounts),
+            errata: rootfs.errata.iter().map(|erratum| erratum.value).collect(),
             users: accounts.users,
             groups: accounts.groups,
         })

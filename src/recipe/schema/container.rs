@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use toml::de::DeValue;
 
 use super::super::{
-    Architecture, Field, Generator, Name, Origin, Reference, Reply,
+    Architecture, Erratum, Field, Generator, Name, Origin, Reference, Reply,
     value::{self, Wrong},
     walk::{At, Fields},
 };
-use super::rootfs::{Layer, layer};
+use super::rootfs::{Layer, erratum, layer};
 
 #[derive(Debug, Clone, Default)]
 pub(in super::super) struct OciImage {
@@ -83,6 +83,7 @@ pub(in super::super) struct Function {
     pub(in super::super) env: BTreeMap<String, At<String>>,
     pub(in super::super) ports: Vec<At<u16>>,
     pub(in super::super) labels: BTreeMap<String, At<String>>,
+    pub(in super::super) errata: Vec<At<Erratum>>,
     pub(in super::super) invoke: Option<Invoke>,
 }
 
@@ -98,6 +99,7 @@ impl Function {
             env: fields.map("env", value::variable, &value::line),
             ports: fields.list("ports", &value::port).unwrap_or_default(),
             labels: fields.map("labels", |key| Ok(key.to_owned()), &value::line),
+            errata: fields.list("errata", &erratum).unwrap_or_default(),
             invoke: fields.table("invoke", Invoke::read),
         }
     }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 
 use super::super::{
-    Capabilities, DeviceKind, FileContent, Name,
+    Capabilities, DeviceKind, Erratum, FileContent, Name,
     value::{self, Wrong},
     walk::{At, Fields},
 };
@@ -23,6 +23,7 @@ pub(in super::super) struct Rootfs {
     pub(in super::super) links: BTreeMap<GuestPath, At<String>>,
     pub(in super::super) attributes: BTreeMap<GuestPath, Attributes>,
     pub(in super::super) devices: BTreeMap<GuestPath, Device>,
+    pub(in super::super) errata: Vec<At<Erratum>>,
 }
 
 impl Rootfs {
@@ -40,6 +41,7 @@ impl Rootfs {
             links: fields.map("links", value::path_below, &value::link_target),
             attributes: fields.tables("attributes", value::path_key, Attributes::read),
             devices: fields.tables("devices", value::path_below, Device::read),
+            errata: fields.list("errata", &erratum).unwrap_or_default(),
         }
     }
 }
@@ -68,6 +70,14 @@ pub(super) fn layer(value: &DeValue<'_>) -> Result<Layer, Wrong> {
     let path = |key| field(table, key).map_or(Ok(GuestPath::root()), value::path);
     let recipe = field(table, "from").ok_or("a layer needs `from`, the name of a recipe")?;
     Ok(Layer { recipe: value::name(recipe)?, from: path("path")?, at: path("at")? })
+}
+
+/// A change to programs, by its name.
+pub(super) fn erratum(value: &DeValue<'_>) -> Result<Erratum, Wrong> {
+    let text = value::text(value)?;
+    Erratum::ALL.into_iter().find(|erratum| erratum.word() == text).ok_or_else(|| {
+        Wrong::unknown("erratum", &text, Erratum::ALL.into_iter().map(Erratum::word))
+    })
 }
 
 fn field<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t DeValue<'i>> {

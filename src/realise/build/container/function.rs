@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::super::{BuildError, rootfs::placed};
+use super::super::{BuildError, errata, rootfs::placed};
 use crate::{
     digest::Digest,
     formats::oci::{
@@ -21,7 +21,7 @@ pub(in crate::realise) fn build(
 ) -> Result<Tree, BuildError> {
     let epoch = Time::from_seconds(function.epoch);
     let layer = |layer: &Layer<Digest>| {
-        let tree = placed(layer, store, epoch)?;
+        let tree = errata::apply(placed(layer, store, epoch)?, &function.errata, store)?;
         let tar = store.put(&mut Archive::new(&tree, store)?)?;
         Ok::<_, BuildError>(ImageLayer { tar, tree })
     };
