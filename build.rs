@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 
-const SHIPPED: [&str; 5] = ["functions", "guest", "kernels", "lockfile.toml", "recipes"];
+const SHIPPED: [&str; 6] = ["functions", "guest", "harness", "kernels", "lockfile.toml", "recipes"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 # Host seconds between two heartbeats.
 PERIOD = 2.0
-# Ticks (picoseconds) of the first period, and of the shortest and the longest.
+# Ticks (picoseconds) of the first period, and of the shortest and the longest. The longest is what follows when a guest
+# wakes that was idle: a detailed core takes minutes for it.
 FIRST = 10**8
 SHORTEST = 10**6
-LONGEST = 10**12
+LONGEST = 5 * 10**9
 
 
 def next_period(ticks: int, seconds: float) -> int:

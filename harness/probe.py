@@ -2,6 +2,7 @@
 
 import json
 
+import _m5.core
 import m5.objects
 from m5 import defines
 
@@ -11,7 +12,7 @@ print(
     json.dumps(
         {
             "vsbuild-probe": 1,
-            "version": defines.gem5Version,
+            "version": _m5.core.gem5Version,
             "isas": [isa for isa in ISAS if defines.buildEnv.get(f"USE_{isa.upper()}_ISA")],
             "kvm": hasattr(m5.objects, "X86KvmCPU"),
         }

@@ -17,4 +17,6 @@ pub mod project;
 pub mod resolve;
 pub mod realise;
 pub mod run;
+pub mod fitness;
+pub mod report;
 pub mod cli;

@@ -21,12 +21,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("project", &["digest", "path", "tree", "recipe", "lock", "store"]),
     ("resolve", &["digest", "formats", "recipe", "lock", "fetch"]),
     ("realise", &["digest", "path", "tree", "formats", "plan", "store", "sandbox", "fetch"]),
-    ("run", &["digest", "path", "plan", "store"]),
+    ("run", &["digest", "path", "tree", "plan", "store"]),
+    ("report", &[]),
+    ("fitness", &["digest", "path", "tree", "formats", "store"]),
     (
         "cli",
         &[
             "digest", "path", "tree", "formats", "recipe", "lock", "plan", "store", "fetch",
-            "project", "resolve", "realise", "run",
+            "project", "resolve", "realise", "run", "fitness", "report",
         ],
     ),
 ];
@@ -62,6 +64,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("miette", &["cli"]),
     ("indicatif", &["cli"]),
+    ("minijinja", &["report"]),
 ];
 const LONGEST_FILE: usize = 600;
 

@@ -63,7 +63,18 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   vsbuild run hello                                      boot it and see its container's output
   vsbuild run functions --function aes-go --warm 5       call a function, 5 + 10 times
-  vsbuild run functions --all --cores 2 --json           call every function, for a program";
+  vsbuild run functions --all --cores 2 --json           call every function, for a program
+
+On gem5, which boots, warms the function up, takes checkpoints, and measures:
+  vsbuild run hello --on gem5 --gem5 gem5.opt
+  vsbuild run functions --on gem5 --function fibonacci-python --cpu o3 --warm 20 --invocations 10
+  vsbuild run functions --on gem5 --all --machine skylake --invocations 10";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  vsbuild report runs/functions/aes-go             report.html, .csv and .json beside the run
+  vsbuild report runs/functions -o report          all runs of an image on one page
+  vsbuild report --compare before after -o report  what changed, in numbers and percent";
 
 const LOCK_EXAMPLES: &str = "\
 Examples:
@@ -71,6 +82,12 @@ Examples:
   vsbuild lock --update            move everything on to what the archives have today
   vsbuild lock --update runc       move on only this package, or a recipe's packages
   vsbuild lock --outputs hello     record what hello comes to, for vsbuild verify";
+
+const CONFORMANCE_EXAMPLES: &str = "\
+Examples:
+  vsbuild conformance --gem5 build/X86/gem5.opt          a table of what it gets wrong
+  vsbuild conformance --gem5 gem5.opt --known            no failure for faults that are known
+  vsbuild conformance --gem5 gem5.opt --only xchg --all  every wrong case of one instruction";
 
 const GRAPH_EXAMPLES: &str = "\
 Examples:
@@ -132,6 +149,15 @@ pub(super) enum Command {
     /// Boot an image and see what its guest says.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
+    /// Make figures, plots and tables of finished runs and sweeps.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(Report),
+    /// Compare gem5's x86 instructions with a real processor's.
+    #[command(after_help = CONFORMANCE_EXAMPLES)]
+    Conformance(Conformance),
+    /// Look after sweeps, which `run --sweep` runs.
+    #[command(subcommand)]
+    Sweep(Sweep),
     /// Compare images with the hashes of the lockfile.
     Verify(Verify),
     /// Pin the packages that recipes ask for, in lockfile.toml.
@@ -216,7 +242,7 @@ pub(super) struct Run {
     pub(super) name: String,
     /// What to boot it on.
     #[arg(long, value_enum, default_value = "qemu")]
-    pub(super) on: Machine,
+    pub(super) on: Simulator,
     /// Where the image is, or is to be built: DIR/NAME/. `out` in the project, if not given.
     #[arg(long, value_name = "DIR")]
     pub(super) image_dir: Option<PathBuf>,
@@ -234,18 +260,59 @@ pub(super) struct Run {
     pub(super) all: bool,
     #[command(flatten)]
     pub(super) call: Call,
-    /// Cores of the guest. As the recipe says, if not given.
+    #[command(flatten)]
+    pub(super) gem5: OnGem5,
+    /// Cores of the guest. As the recipe or the machine says, if not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
     pub(super) cores: Option<u32>,
     /// Let the host's processor run the guest, where KVM works. It is quick, but differs from host to host.
     #[arg(long)]
     pub(super) kvm: bool,
-    /// Seconds that it may take. As the recipe says, if not given.
+    /// Seconds that it may take on the host. As the recipe says, if not given; on gem5, each stage as long as it lives.
     #[arg(long, value_name = "SECONDS")]
     pub(super) timeout: Option<u64>,
+    #[command(flatten)]
+    pub(super) sweep: OfSweep,
     /// QEMU's program.
     #[arg(long, env = "VSBUILD_QEMU", default_value = "qemu-system-x86_64", value_name = "FILE")]
     pub(super) qemu: PathBuf,
+}
+
+/// What a run of many points takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Sweeps")]
+pub(super) struct OfSweep {
+    /// Run the points of the sweep in this TOML file, on gem5. Those that are done are not run again.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["function", "all"])]
+    pub(super) sweep: Option<PathBuf>,
+    /// Who runs the points.
+    #[arg(long, value_enum, default_value = "local", requires = "sweep")]
+    pub(super) executor: Executor,
+    /// With slurm: submit what is to be run, and do not wait for it.
+    #[arg(long, requires = "sweep")]
+    pub(super) detach: bool,
+    /// With slurm: one more option for sbatch, such as --slurm-option=--account=lab.
+    #[arg(long, value_name = "OPTION", requires = "sweep", allow_hyphen_values = true)]
+    pub(super) slurm_option: Vec<String>,
+}
+
+/// Who runs the points of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Executor {
+    /// This machine, as many at once as --jobs says.
+    Local,
+    /// A cluster, by job arrays; --jobs is how many may run at once.
+    Slurm,
+}
+
+/// `sweep`
+#[derive(Debug, Subcommand)]
+pub(super) enum Sweep {
+    /// List the points of a sweep: done, running, failed and why, waiting.
+    Status {
+        /// The sweep's directory, which has sweep.json.
+        dir: PathBuf,
+    },
 }
 
 /// How functions are called.
@@ -280,10 +347,111 @@ pub(super) enum Generator {
 }
 
 /// What an image can be booted on.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Machine {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Simulator {
     /// QEMU: a quick check that it works.
     Qemu,
+    /// gem5: to measure.
+    Gem5,
+}
+
+/// What a run on gem5 takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "On gem5")]
+pub(super) struct OnGem5 {
+    /// gem5's program, built for X86. `gem5` in the configuration file, if not given.
+    #[arg(long, env = "VSBUILD_GEM5", value_name = "FILE")]
+    pub(super) gem5: Option<PathBuf>,
+    /// The machine: a TOML file, or a shipped one: simple, skylake.
+    #[arg(long, default_value = "simple", value_name = "FILE|NAME")]
+    pub(super) machine: String,
+    /// The processor model that measures, in place of the machine's.
+    #[arg(long, value_enum)]
+    pub(super) cpu: Option<Cpu>,
+    /// What boots and warms up, in place of the machine's.
+    #[arg(long, value_enum)]
+    pub(super) setup: Option<Setup>,
+    /// Invocations through the caches before the measuring cores take over, in place of the machine's.
+    #[arg(long, value_name = "N")]
+    pub(super) settle: Option<u32>,
+    /// Measure again what was measured before, and compare: gem5 gives the same every time.
+    #[arg(long)]
+    pub(super) rerun: bool,
+    /// Try a stage again whose gem5 failed, hung or took too long.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(super) retries: u32,
+}
+
+/// gem5's processor models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Cpu {
+    /// An instruction a cycle.
+    Atomic,
+    /// An instruction after the other, with the memory's time.
+    Timing,
+    /// In order, with a pipeline.
+    Minor,
+    /// Out of order.
+    O3,
+}
+
+/// What boots and warms up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Setup {
+    /// KVM where it works, else atomic cores.
+    Auto,
+    /// The host's processor: quick, but never the same twice.
+    Kvm,
+    /// gem5's atomic cores: the same everywhere.
+    Atomic,
+}
+
+/// `report`
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// Directories of runs or of sweeps, or directories with such in them.
+    #[arg(required = true, value_name = "DIR")]
+    pub(super) dirs: Vec<PathBuf>,
+    /// Where to put the files. The run's or sweep's own directory if there is one, else report/.
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// What to write. All of them, if not given.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(super) format: Vec<ReportFormat>,
+    /// Compare the second directory with the first.
+    #[arg(long)]
+    pub(super) compare: bool,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// report.html: one page, which needs nothing else.
+    Html,
+    /// report.csv: one row an invocation.
+    Csv,
+    /// report.json: everything.
+    Json,
+}
+
+/// `conformance`
+#[derive(Debug, Args)]
+pub(super) struct Conformance {
+    /// gem5's program. As the configuration says, if not given.
+    #[arg(long, env = "VSBUILD_GEM5", value_name = "FILE")]
+    pub(super) gem5: Option<PathBuf>,
+    /// Only cases of this instruction, such as `xchg` or `lock add`.
+    #[arg(long, value_name = "INSTRUCTION")]
+    pub(super) only: Option<String>,
+    /// List every wrong case, not only instructions.
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Only fail for what is not in the table of known faults of this version.
+    #[arg(long)]
+    pub(super) known: bool,
+    /// Seconds that one case may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) timeout: u64,
 }
 
 /// `verify`

@@ -1,6 +1,9 @@
 //! The user's configuration: `config.toml`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use fs_err as fs;
 use serde::Deserialize;
@@ -11,6 +14,8 @@ use crate::fetch::Registry;
 /// What may stand in the configuration file. All of it is optional.
 ///
 /// ```toml
+/// gem5 = "/opt/gem5/build/X86/gem5.opt"   # what simulates
+///
 /// [mirrors]                       # archive = servers that hold it, tried in this order
 /// debian = ["http://mirror.example/debian"]
 ///
@@ -22,6 +27,8 @@ use crate::fetch::Registry;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Config {
+    /// gem5's program.
+    pub(super) gem5: Option<PathBuf>,
     /// Servers by archive.
     pub(super) mirrors: BTreeMap<String, Vec<String>>,
     /// What is said of registries of images.

@@ -28,7 +28,7 @@ use crate::{
 pub(super) struct Context {
     pub(super) global: Global,
     pub(super) printer: Printer,
-    config: Config,
+    pub(super) config: Config,
     helper: PathBuf,
 }
 
@@ -179,6 +179,15 @@ impl Context {
         let fetcher = self.fetcher()?;
         let world = self.world(store, &fetcher, keep_failed);
         realise::realise(plan, goals, &world, &self.printer).map_err(|error| self.explain(error))
+    }
+
+    /// gem5's program: as an option or the environment says, or else the configuration.
+    pub(super) fn gem5(&self, given: Option<&Path>) -> Result<PathBuf, Problem> {
+        let gem5 = given.map(Path::to_owned).or_else(|| self.config.gem5.clone());
+        gem5.ok_or_else(|| {
+            Problem::new(Failure::Input, "which gem5 is to be used?")
+                .help("--gem5 FILE, $VSBUILD_GEM5, or `gem5 = \"FILE\"` in the configuration file")
+        })
     }
 
     pub(super) fn jobs(&self) -> usize {

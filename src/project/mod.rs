@@ -15,7 +15,7 @@ mod tests;
 pub use error::Error;
 pub use init::init;
 pub use read::Project;
-pub use shipped::{shipped_lock, shipped_texts};
+pub use shipped::{shipped_harness, shipped_lock, shipped_texts};
 pub use sources::sources;
 
 /// The name of a project's lockfile.

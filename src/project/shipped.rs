@@ -30,6 +30,12 @@ pub fn shipped_texts() -> BTreeMap<Source, String> {
     recipes.collect()
 }
 
+/// The fixed configuration of gem5 that comes with vsbuild: every file below `harness/`, by its path in there.
+pub fn shipped_harness() -> BTreeMap<&'static str, &'static [u8]> {
+    let below = |file: &File| Some((file.path.strip_prefix("harness/")?, file.bytes));
+    FILES.iter().filter_map(below).collect()
+}
+
 /// The lockfile that comes with vsbuild; empty if there is none.
 pub fn shipped_lock() -> Result<Lock, Error> {
     let Some(file) = FILES.iter().find(|file| file.path == LOCKFILE) else {

@@ -186,7 +186,7 @@ pub fn read(line: &[u8]) -> Option<Said> {
 /// Whether a line of the console means that the kernel has given up.
 pub(super) fn is_panic(line: &[u8]) -> bool {
     let text = String::from_utf8_lossy(line);
-    text.contains("Kernel panic - not syncing")
+    text.contains("Kernel panic - not syncing") || text.contains("Oops: ")
 }
 
 #[cfg(test)]

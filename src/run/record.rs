@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Call, Said, Stage};
+use super::{
+    Call, Said, Stage,
+    gem5::{self, Machine, Program},
+};
 use crate::digest::Digest;
 
 /// What happened in a run.
@@ -12,8 +15,14 @@ pub struct Outcome {
     pub said: Vec<Said>,
     /// The kernel's last words, if it panicked.
     pub panic: Option<String>,
+    /// The last lines of the console before and after that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub console: Vec<String>,
     /// Whether the run was stopped because it took too long.
     pub timed_out: bool,
+    /// Why the run was stopped although it had time, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<String>,
     /// How long it took, in seconds of the host.
     pub host_seconds: f64,
 }
@@ -48,6 +57,8 @@ impl Outcome {
         let reached = self.said.last().map_or("nothing at all", |said| said.stage.name());
         let why = if let Some(panic) = &self.panic {
             panic.clone()
+        } else if let Some(stuck) = &self.stuck {
+            format!("{stuck}; the last that was heard from the guest was `{reached}`")
         } else if self.timed_out {
             format!("it took too long; the last that was heard from the guest was `{reached}`")
         } else {
@@ -129,10 +140,37 @@ pub struct Record {
     /// The function that was called, and how.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<Call>,
+    /// What gem5 measured.
+    #[serde(flatten)]
+    pub measured: Option<Measured>,
     /// The result.
     pub verdict: Verdict,
     /// What happened.
     pub outcome: Outcome,
+}
+
+/// What only a run on gem5 has.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Measured {
+    /// Version of these fields.
+    pub format: u32,
+    /// The key of the last stage: all that the result follows from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Digest>,
+    /// The machine.
+    pub machine: Machine,
+    /// The simulator.
+    pub gem5: Program,
+    /// The digest of its configuration.
+    pub harness: Digest,
+    /// What the run was made of.
+    pub stages: Vec<gem5::Stage>,
+    /// The measured invocations.
+    pub invocations: Vec<gem5::Invocation>,
+    /// What should be known of the result.
+    pub warnings: Vec<String>,
+    /// The command that makes it again.
+    pub command: String,
 }
 
 #[cfg(test)]

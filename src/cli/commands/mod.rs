@@ -2,14 +2,18 @@
 
 pub(super) mod about;
 pub(super) mod build;
+pub(super) mod conformance;
 pub(super) mod explain;
 pub(super) mod image;
 pub(super) mod init;
 pub(super) mod lock;
 pub(super) mod oci;
+pub(super) mod on_gem5;
 mod rebuild;
 pub(super) mod recipes;
+pub(super) mod report;
 pub(super) mod run;
 pub(super) mod shell;
 pub(super) mod store;
+pub(super) mod sweep;
 pub(super) mod verify;

@@ -12,10 +12,10 @@ use std::{
 use clap::ValueEnum;
 use fs_err as fs;
 
-use super::image;
+use super::{image, on_gem5::OnGem5};
 use crate::{
     cli::{
-        args::{Machine, Run},
+        args::{Run, Simulator},
         context::Context,
         print, print_json,
         problem::{Failure, Problem},
@@ -26,7 +26,9 @@ use crate::{
 };
 
 pub(in crate::cli) fn run(context: &Context, args: &Run) -> Result<ExitCode, Problem> {
-    let Machine::Qemu = args.on;
+    if let Some(file) = &args.sweep.sweep {
+        return super::sweep::run_points(context, args, file);
+    }
     let (project, recipes) = context.project()?;
     let name = context.name(&recipes, &args.name)?;
     let calls = calls(args, &recipes, &name)?;
@@ -36,7 +38,11 @@ pub(in crate::cli) fn run(context: &Context, args: &Run) -> Result<ExitCode, Pro
     let recipe = recipes.get(&made.name).map(|recipe| &recipe.kind);
     let Some(Kind::Image(recipe)) = recipe else { unreachable!("an image was just made of it") };
     let dir = args.out.clone().unwrap_or_else(|| project.root.join("runs").join(&args.name));
-    let runner = Runner { context, args, recipe, made: &made };
+    let gem5 = match args.on {
+        Simulator::Qemu => None,
+        Simulator::Gem5 => Some(OnGem5::prepare(context, args)?),
+    };
+    let runner = Runner { context, args, recipe, made: &made, gem5 };
     match calls.as_slice() {
         [] => report(context, &runner.run(None, &dir)?, &dir),
         [call] if !args.all => {
@@ -90,11 +96,13 @@ fn list(names: &[&str]) -> String {
 }
 
 /// What all runs of a command have in common.
-struct Runner<'a> {
-    context: &'a Context,
-    args: &'a Run,
+pub(super) struct Runner<'a> {
+    pub(super) context: &'a Context,
+    pub(super) args: &'a Run,
     recipe: &'a Image,
-    made: &'a image::Made,
+    pub(super) made: &'a image::Made,
+    /// What measuring takes, if gem5 is what it runs on.
+    gem5: Option<OnGem5>,
 }
 
 impl Runner<'_> {
@@ -102,6 +110,16 @@ impl Runner<'_> {
     fn run(&self, call: Option<&Call>, dir: &Path) -> Result<Record, Problem> {
         let failed = |error: std::io::Error| Problem::from_error(Failure::Other, &error);
         fs::create_dir_all(dir).map_err(failed)?;
+        let record = match &self.gem5 {
+            Some(gem5) => gem5.run(self, call, dir)?,
+            None => self.on_qemu(call, dir)?,
+        };
+        let text = serde_json::to_string_pretty(&record).expect("a record is plain data");
+        fs::write(dir.join("run.json"), text + "\n").map_err(failed)?;
+        Ok(record)
+    }
+
+    fn on_qemu(&self, call: Option<&Call>, dir: &Path) -> Result<Record, Problem> {
         let boot = self.boot(call, dir);
         let what = call.map_or_else(String::new, |call| format!(" to call {}", call.function));
         let (name, log) = (&self.args.name, boot.console_log.display());
@@ -110,9 +128,7 @@ impl Runner<'_> {
             Problem::from_error(Failure::Other, &error)
                 .help("QEMU is Debian's package qemu-system-x86; --qemu names another program")
         })?;
-        let expect = self.recipe.expect.as_deref();
-        let wanted = call.map_or(Wanted::Container { expect }, Wanted::Function);
-        let record = Record {
+        Ok(Record {
             image: name.clone(),
             on: "qemu".to_owned(),
             files: self.made.files.iter().map(|file| (file.name.clone(), file.sha256)).collect(),
@@ -120,12 +136,16 @@ impl Runner<'_> {
             memory: boot.memory,
             cores: boot.cores,
             call: call.cloned(),
-            verdict: outcome.verdict(&wanted),
+            measured: None,
+            verdict: outcome.verdict(&self.wanted(call)),
             outcome,
-        };
-        let text = serde_json::to_string_pretty(&record).expect("a record is plain data");
-        fs::write(dir.join("run.json"), text + "\n").map_err(failed)?;
-        Ok(record)
+        })
+    }
+
+    /// What makes a run good.
+    pub(super) fn wanted<'w>(&'w self, call: Option<&'w Call>) -> Wanted<'w> {
+        let expect = self.recipe.expect.as_deref();
+        call.map_or(Wanted::Container { expect }, Wanted::Function)
     }
 
     /// One boot for each call, as many at once as there are jobs, each in a directory of its own below `dir`.
@@ -173,7 +193,7 @@ impl Runner<'_> {
 
     /// What the guest says, as it says it. Results come at the end, and where several guests talk at once, each says
     /// only what went wrong.
-    fn show(&self, call: Option<&Call>, said: &Said) {
+    pub(super) fn show(&self, call: Option<&Call>, said: &Said) {
         let whom = match call {
             Some(call) if self.args.all => {
                 let quiet =

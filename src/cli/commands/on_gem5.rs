@@ -1,0 +1,293 @@
+//! `run --on gem5`.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    path::Path,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use fs_err as fs;
+
+use super::run::Runner;
+use crate::{
+    cli::{
+        args::{self, Run},
+        context::Context,
+        printer,
+        problem::{Failure, Problem},
+    },
+    path::GuestPath,
+    project,
+    run::{
+        Call, Measured, Record, Verdict,
+        gem5::{self, Course, Error, Event, Files, Harness, Machine, Program, Sign},
+    },
+    store::{Root, Scratch, Store},
+    tree::Time,
+};
+
+/// How often a person is told that a simulation lives.
+const TELL: Duration = Duration::from_secs(15);
+/// Version of what `run.json` says of a run on gem5.
+const FORMAT: u32 = 1;
+/// Ticks of a simulated second.
+const SECOND: f64 = 1e12;
+/// What of a measurement is put into the run's directory.
+const RESULTS: [&str; 2] = ["stats.txt", "config.json"];
+
+/// What all runs of a command on gem5 have in common.
+pub(super) struct OnGem5 {
+    store: Store,
+    gem5: Program,
+    harness: Harness,
+    machine: Machine,
+    /// Holds the harness's files as long as there are runs.
+    _scratch: Scratch,
+}
+
+impl OnGem5 {
+    /// Finds gem5, asks it what it is, and reads the machine.
+    pub(super) fn prepare(context: &Context, args: &Run) -> Result<Self, Problem> {
+        let machine = machine(args)?;
+        let program = context.gem5(args.gem5.gem5.as_deref())?;
+        let store = context.store()?;
+        let (scratch, harness) = harness(&store).map_err(|error| explain(&error))?;
+        let gem5 =
+            Program::probe(&program, &harness, scratch.path()).map_err(|error| explain(&error))?;
+        context.note(&format!("gem5 {} ({})", gem5.version, gem5.sha256.short()));
+        Ok(Self { store, gem5, harness, machine, _scratch: scratch })
+    }
+
+    /// One run, with its files in `dir`.
+    pub(super) fn run(
+        &self,
+        runner: &Runner<'_>,
+        call: Option<&Call>,
+        dir: &Path,
+    ) -> Result<Record, Problem> {
+        let (args, made) = (runner.args, runner.made);
+        let files = files(made)?;
+        let course = Course {
+            store: &self.store,
+            gem5: &self.gem5,
+            harness: &self.harness,
+            files: &files,
+            machine: &self.machine,
+            call,
+            timeout: args.timeout.map(Duration::from_secs),
+            retries: args.gem5.retries,
+            rerun: args.gem5.rerun,
+            log: dir,
+        };
+        for name in RESULTS {
+            // Those of an earlier run would be taken for this one's.
+            let _ = fs::remove_file(dir.join(name));
+        }
+        let told = Mutex::new(Instant::now());
+        let run = gem5::run(&course, &mut |sign| show(runner, call, &told, &sign))
+            .map_err(|error| explain(&error))?;
+        self.keep(&run, args, dir)?;
+        self.deliver(&run, dir).map_err(|error| explain(&error))?;
+        let verdict = run.outcome.verdict(&runner.wanted(call));
+        Ok(Record {
+            image: args.name.clone(),
+            on: "gem5".to_owned(),
+            files: made.files.iter().map(|file| (file.name.clone(), file.sha256)).collect(),
+            cmdline: files.cmdline,
+            memory: self.machine.memory_bytes(),
+            cores: self.machine.cores,
+            call: call.cloned(),
+            measured: Some(Measured {
+                format: FORMAT,
+                key: run.stages.last().map(|stage| stage.key),
+                machine: self.machine.clone(),
+                gem5: self.gem5.clone(),
+                harness: self.harness.digest,
+                stages: run.stages,
+                invocations: if verdict == Verdict::Good { run.invocations } else { Vec::new() },
+                warnings: run.warnings,
+                command: command(),
+            }),
+            verdict,
+            outcome: run.outcome,
+        })
+    }
+
+    /// Sets the root that keeps the run's checkpoints and result.
+    fn keep(&self, run: &gem5::Run, args: &Run, dir: &Path) -> Result<(), Problem> {
+        let place = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        let digest = crate::digest::Digest::of(place.as_os_str().as_encoded_bytes());
+        let root = Root {
+            keys: run.stages.iter().map(|stage| stage.key).collect(),
+            trees: run.stages.iter().map(|stage| stage.output).collect(),
+            place: Some(place),
+            reason: "vsbuild run --on gem5".to_owned(),
+        };
+        let name = format!("run-{}@{}", args.name, digest.short());
+        self.store.set_root(&name, &root).map_err(|error| explain(&error.into()))
+    }
+
+    /// Puts what the run gave into its directory.
+    fn deliver(&self, run: &gem5::Run, dir: &Path) -> Result<(), Error> {
+        fs::write(dir.join("console.log"), &run.console)?;
+        let Some(result) = &run.result else { return Ok(()) };
+        for name in RESULTS {
+            if let Some(content) = result.content(&GuestPath::new(name)?) {
+                let bytes = fs::read(self.store.blob_path(&content.digest))?;
+                fs::write(dir.join(name), bytes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The machine that the arguments name, changed as they say.
+fn machine(args: &Run) -> Result<Machine, Problem> {
+    let shipped = project::shipped_harness();
+    let presets: BTreeMap<String, String> = shipped
+        .iter()
+        .filter_map(|(path, bytes)| {
+            let name = path.strip_prefix("machines/")?.strip_suffix(".toml")?;
+            Some((name.to_owned(), String::from_utf8_lossy(bytes).into_owned()))
+        })
+        .collect();
+    let name = &args.gem5.machine;
+    let text = match presets.get(name) {
+        Some(text) => text.clone(),
+        None => fs::read_to_string(name).map_err(|error| {
+            let known: Vec<_> = presets.keys().map(String::as_str).collect();
+            Problem::from_error(Failure::Input, &error)
+                .help(format!("--machine is a file, or one of: {}", known.join(", ")))
+        })?,
+    };
+    let wrong = |mistake: gem5::Mistake| Problem::new(Failure::Input, format!("{name}: {mistake}"));
+    let mut machine = Machine::parse(&text, &presets).map_err(wrong)?;
+    if let Some(cpu) = args.gem5.cpu {
+        machine.cpu = match cpu {
+            args::Cpu::Atomic => gem5::Cpu::Atomic,
+            args::Cpu::Timing => gem5::Cpu::Timing,
+            args::Cpu::Minor => gem5::Cpu::Minor,
+            args::Cpu::O3 => gem5::Cpu::O3,
+        };
+    }
+    if let Some(setup) = args.gem5.setup {
+        machine.setup = match setup {
+            args::Setup::Auto => gem5::Setup::Auto,
+            args::Setup::Kvm => gem5::Setup::Kvm,
+            args::Setup::Atomic => gem5::Setup::Atomic,
+        };
+    }
+    machine.cores = args.cores.unwrap_or(machine.cores);
+    machine.settle = args.gem5.settle.unwrap_or(machine.settle);
+    machine.check().map_err(wrong)?;
+    Ok(machine)
+}
+
+/// Writes the harness that ships into a directory of its own.
+pub(in crate::cli) fn harness(store: &Store) -> Result<(Scratch, Harness), Error> {
+    let scratch = store.scratch()?;
+    let dir = scratch.path().join("harness");
+    for (path, bytes) in project::shipped_harness() {
+        let path = dir.join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, bytes)?;
+    }
+    let digest = store.import(&dir, Time::from_seconds(0))?.digest();
+    Ok((scratch, Harness { dir, digest }))
+}
+
+fn files(made: &super::image::Made) -> Result<Files, Problem> {
+    let find = |name: &str| {
+        made.files
+            .iter()
+            .find(|file| file.name == name)
+            .ok_or_else(|| Problem::new(Failure::Input, format!("{} has no {name}", made.name)))
+    };
+    Ok(Files {
+        disk: made.dir.join("disk.img"),
+        disk_digest: find("disk.img")?.sha256,
+        kernel: made.dir.join("vmlinux"),
+        kernel_digest: find("vmlinux")?.sha256,
+        cmdline: made.cmdline.clone(),
+    })
+}
+
+/// The command as it was typed, for a shell.
+fn command() -> String {
+    let word = |word: std::ffi::OsString| {
+        let word = word.to_string_lossy().into_owned();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:=,+@%".contains(&byte);
+        if !word.is_empty() && word.bytes().all(plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    };
+    let words = std::iter::once("vsbuild".to_owned()).chain(env::args_os().skip(1).map(word));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn show(runner: &Runner<'_>, call: Option<&Call>, told: &Mutex<Instant>, sign: &Sign<'_>) {
+    let context = runner.context;
+    let whom = match call {
+        Some(call) if runner.args.all => format!("{}: ", call.function),
+        _ => String::new(),
+    };
+    match sign {
+        Sign::Said(said) => runner.show(call, said),
+        Sign::Stage(stage, true) => {
+            context.note(&format!("{whom}stage {}: in the store already", stage.name()));
+        }
+        Sign::Stage(stage, false) => {
+            context.note(&format!("{whom}stage {}: gem5 simulates", stage.name()));
+        }
+        Sign::Note(text) => context.note(&format!("{whom}{text}")),
+        Sign::Event(event) => {
+            let mut told = told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let beat = event.event == "heartbeat";
+            if (beat && told.elapsed() >= TELL) || event.event == "work-ends" {
+                *told = Instant::now();
+                context.note(&format!("{whom}{}", progress(event)));
+            }
+        }
+    }
+}
+
+fn progress(event: &Event) -> String {
+    let done = event.n.map_or_else(String::new, |n| format!("invocation {} is over; ", n + 1));
+    let mips = event.insts as f64 / 1e6 / event.host.max(0.001);
+    format!(
+        "  {:>9.3} s  {done}{:.1} million instructions in {} ({mips:.2} a second)",
+        event.tick as f64 / SECOND,
+        event.insts as f64 / 1e6,
+        printer::duration(Duration::from_secs_f64(event.host)),
+    )
+}
+
+fn explain(error: &Error) -> Problem {
+    match error {
+        Error::Start { .. } => Problem::from_error(Failure::Input, error)
+            .help("--gem5 names gem5's program, as gem5.opt or gem5.fast"),
+        Error::NotGem5 { .. } => Problem::from_error(Failure::Input, error)
+            .help("gem5 24.0 or newer is needed, built with X86"),
+        Error::Failed { log, .. } => {
+            let problem = Problem::from_error(Failure::Other, error);
+            match log {
+                Some(log) => problem.help(format!("all that it said: {}", log.display())),
+                None => problem,
+            }
+        }
+        Error::Damaged { .. } => Problem::from_error(Failure::Mismatch, error).help(
+            "vsbuild image makes the disk and the kernel again, vsbuild store verify puts damaged checkpoints aside",
+        ),
+        Error::Differs { .. } => Problem::from_error(Failure::Mismatch, error)
+            .help("gem5 gives the same every time on sound hardware; after --setup kvm nothing does"),
+        Error::Unreadable { .. } | Error::Store(_) | Error::Path(_) | Error::Io(_) => {
+            Problem::from_error(Failure::Other, error)
+        }
+    }
+}
