@@ -15,8 +15,8 @@ from gem5.components.processors.cpu_types import CPUTypes, get_mem_mode
 from gem5.components.processors.simple_core import SimpleCore
 from gem5.components.processors.switchable_processor import SwitchableProcessor
 from gem5.isas import ISA
-from leg import Leg, Mistake
 from leg import Cache as Size
+from leg import Leg, Mistake
 from m5.objects import BadAddr, BaseXBar, Cache, L2XBar, Port, SystemXBar
 
 CPUS = {
@@ -43,7 +43,14 @@ O3 = {
     "int_regs": ("numPhysIntRegs",),
     "fp_regs": ("numPhysFloatRegs",),
     "fetch_width": ("fetchWidth", "decodeWidth"),
-    "width": ("renameWidth", "dispatchWidth", "issueWidth", "wbWidth", "commitWidth", "squashWidth"),
+    "width": (
+        "renameWidth",
+        "dispatchWidth",
+        "issueWidth",
+        "wbWidth",
+        "commitWidth",
+        "squashWidth",
+    ),
     "fetch_buffer": ("fetchBufferSize",),
     "fetch_queue": ("fetchQueueSize",),
     "fetch_to_decode": ("fetchToDecodeDelay",),
@@ -69,7 +76,7 @@ class Processor(SwitchableProcessor):
 
     def __init__(self, leg: Leg, isa: ISA) -> None:
         models = {"start": leg.start}
-        if leg.measure not in (None, leg.start):
+        if leg.measure is not None and leg.measure != leg.start:
             models["switch"] = leg.measure
         cores = {
             name: [SimpleCore(CPUS[model], core_id=core, isa=isa) for core in range(leg.cores)]

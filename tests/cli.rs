@@ -4,11 +4,14 @@
 
 mod common;
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
-use common::{TestEnv, lab::Lab};
+use common::{Ran, TestEnv, lab::Lab};
 use serde_json::Value;
 use vsbuild::digest::Digest;
+
+/// An image of which no container is expected to print anything.
+const MUTE: &str = "kind = \"image\"\ndescription = \"Says nothing\"\nkernel = \"kernel\"\nrootfs = \"rootfs\"\ncmdline = \"\"\nepoch = 2023-06-10T00:00:00Z\n[disk]\nfree = \"1M\"\n[run]\nmemory = \"1G\"\ncores = 1\ntimeout = \"60s\"\n";
 
 /// A lab with a recipe `top` on a recipe `below`.
 fn lab() -> Lab {
@@ -253,4 +256,48 @@ fn a_reader_that_goes_away_is_no_failure() {
         let status = lab.command(args).stdout(writer).stderr(std::process::Stdio::null()).status();
         assert!(status.unwrap().success(), "{args:?}");
     }
+}
+
+#[test]
+fn a_machine_that_has_no_sandbox_is_exit_code_7_and_it_is_said_what_to_turn_on() {
+    let lab = lab();
+    // In a user namespace of its own the limit is the test's, and nobody else notices.
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let inside = lab.command(&["build", "top"]);
+    let mut outside = Command::new("unshare");
+    outside.args(["--user", "--map-root-user", "sh", "-c", script, "sh"]);
+    outside.arg(inside.get_program()).args(inside.get_args());
+    outside.current_dir(inside.get_current_dir().unwrap()).env_clear();
+    outside.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let said = Ran::of(outside.output().unwrap()).bad(7);
+    assert!(said.contains("sysctl -w user.max_user_namespaces=15000"), "{said}");
+    lab.run(&["build", "top"]).good();
+}
+
+#[test]
+fn a_guest_that_does_not_do_what_it_should_is_exit_code_6() {
+    let lab = lab();
+    lab.script("kernel", "echo no kernel > $out/vmlinux; echo no kernel > $out/bzImage\n", "");
+    lab.env.write("recipes/rootfs.toml", "kind = \"rootfs\"\ndescription = \"Nothing\"\n");
+    lab.env.write("recipes/mute.toml", MUTE);
+    // Nothing boots here: this stands in for QEMU, and prints lines as a guest's console has them.
+    let stand_in = lab.env.path().join("stand-in-for-qemu");
+    let console = |lines: &str| {
+        fs::write(&stand_in, format!("#!/bin/sh\ncat <<'END'\n{lines}END\n")).unwrap();
+        fs::set_permissions(&stand_in, PermissionsExt::from_mode(0o755)).unwrap();
+        lab.run(&["run", "mute", "--qemu", stand_in.to_str().unwrap()])
+    };
+    let exited = "{\"vsbuild\":1,\"uptime_us\":2,\"stage\":\"container-exited\",\"name\":\"c\",\"code\":0}\n";
+    let exit = |code: u32| {
+        format!("{{\"vsbuild\":1,\"uptime_us\":3,\"stage\":\"exit\",\"code\":{code}}}\n")
+    };
+    console(&format!("{exited}{}", exit(0))).good();
+    let said = console(&exit(0)).bad(6);
+    assert!(said.contains("no container ran"), "{said}");
+    let said = console(&exit(70)).bad(6);
+    assert!(said.contains("the guest ended with code 70"), "{said}");
+    let said = console("Kernel panic - not syncing: Attempted to kill init!\n").bad(6);
+    assert!(said.contains("Attempted to kill init"), "{said}");
+    let said = console(exited).bad(6);
+    assert!(said.contains("without a last word"), "{said}");
 }

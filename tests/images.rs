@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf, process::Command};
 
 use common::lab::Lab;
 use serde_json::Value;
@@ -73,6 +73,41 @@ fn an_image_is_its_files_with_their_digests_and_a_manifest() {
         made["files"][3]["sha256"],
         "in another store and project the manifest is the same too"
     );
+}
+
+#[test]
+fn an_image_in_the_layout_of_vswarm_u_has_its_root_on_partition_2_and_a_place_of_its_own() {
+    let lab = lab();
+    lab.run(&["image", "tiny"]).good();
+    let ordinary = fs::read(out(&lab, "disk.img")).unwrap();
+    let dir = lab.env.project().join("out/tiny-vswarm-u");
+    let layout = ["image", "tiny", "--layout", "vswarm-u"];
+    let text = lab.run(&layout).good();
+    assert!(text.contains(dir.join("disk.img").to_str().unwrap()), "{text}");
+    assert_eq!(fs::read(out(&lab, "disk.img")).unwrap(), ordinary, "the other one stays");
+    let manifest = json(&fs::read_to_string(dir.join("manifest.json")).unwrap());
+    assert_eq!(manifest["root-device"], "/dev/sda2");
+    assert_eq!(manifest["cmdline"], "console=ttyS0 root=/dev/sda2 rw");
+    let table = Command::new("sfdisk").arg("--json").arg(dir.join("disk.img")).output().unwrap();
+    let table = json(&String::from_utf8(table.stdout).unwrap())["partitiontable"].clone();
+    assert_eq!(table["label"], "dos");
+    let [partition] = table["partitions"].as_array().unwrap().as_slice() else {
+        panic!("one partition: {table}")
+    };
+    assert!(partition["node"].as_str().unwrap().ends_with("disk.img2"), "{table}");
+    assert_eq!((&partition["type"], &partition["start"]), (&"83".into(), &2048.into()));
+    let inside = format!("{}?offset={}", dir.join("disk.img").display(), 2048 * 512);
+    let check = Command::new("e2fsck").args(["-fn", &inside]).output().unwrap();
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
+    // The file system is the same, wherever it lies.
+    let whole = fs::read(dir.join("disk.img")).unwrap();
+    assert!(whole[2048 * 512..].starts_with(&ordinary));
+    let again = lab.run(&["image", "tiny", "--layout", "vswarm-u", "--json"]).good();
+    assert_eq!(json(&again)["unchanged"], true);
+    // What the lockfile promises is the recipe's own layout.
+    lab.run(&["lock", "--outputs", "tiny"]).good();
+    lab.run(&layout).good();
+    lab.run(&["verify"]).good();
 }
 
 #[test]

@@ -49,6 +49,8 @@ const IMAGE_EXAMPLES: &str = "\
 Examples:
   vsbuild image hello                 into out/hello/ of the project
   vsbuild image hello --out /tmp      into /tmp/hello/
+  vsbuild image hello --layout vswarm-u
+                                      into out/hello-vswarm-u/, for a gem5 script of vSwarm-u's
   vsbuild image hello --json          paths, sizes and digests for a program";
 
 const BUILD_EXAMPLES: &str = "\
@@ -210,9 +212,27 @@ pub(super) struct Image {
     /// Where to put the files: DIR/NAME/. `out` in the project, if not given.
     #[arg(short, long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    /// Lay the disk out as others expect it, in DIR/NAME-LAYOUT/.
+    #[arg(long, value_enum)]
+    pub(super) layout: Option<Layout>,
     /// Keep the sandbox of a failed build, to enter it with `vsbuild shell`.
     #[arg(long)]
     pub(super) keep_failed: bool,
+}
+
+/// Layouts of disks that others expect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Layout {
+    /// As vSwarm-u's scripts for gem5 expect it: a master boot record, and the root file system on partition 2.
+    VswarmU,
+}
+
+impl From<Layout> for crate::recipe::Layout {
+    fn from(layout: Layout) -> Self {
+        match layout {
+            Layout::VswarmU => Self::VswarmU,
+        }
+    }
 }
 
 /// `build`
@@ -239,6 +259,9 @@ pub(super) struct Run {
     /// Where the image is, or is to be built: DIR/NAME/. `out` in the project, if not given.
     #[arg(long, value_name = "DIR")]
     pub(super) image_dir: Option<PathBuf>,
+    /// Lay the disk out as `vsbuild image --layout` does.
+    #[arg(long, value_enum)]
+    pub(super) layout: Option<Layout>,
     /// Where to put console.log and run.json. runs/NAME in the project, if not given.
     #[arg(short, long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,

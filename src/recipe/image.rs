@@ -38,6 +38,29 @@ pub struct Disk {
     pub format: u32,
 }
 
+/// A way to lay a disk out that others expect, in place of the recipe's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// As vSwarm-u's scripts for gem5 expect it: the root file system is the second partition of a master boot record.
+    VswarmU,
+}
+
+impl Layout {
+    /// What it is called, where people type it and in names of directories.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::VswarmU => "vswarm-u",
+        }
+    }
+
+    /// Lays a disk out so; what the file system itself is like stays the recipe's.
+    pub(super) fn apply(self, disk: &mut Disk) {
+        match self {
+            Self::VswarmU => (disk.table, disk.partition) = (Table::Mbr, 2),
+        }
+    }
+}
+
 /// The partition table of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {

@@ -26,7 +26,7 @@ pub use container::{
     Field, Function, Generator, Invoke, OciImage, Origin, Preload, Reference, Reply,
 };
 pub use erratum::Erratum;
-pub use image::{Disk, Image, Run, Size, Table};
+pub use image::{Disk, Image, Layout, Run, Size, Table};
 pub use model::{Architecture, Build, Input, Kernel, Kind, Packages, Recipe, Recipes, Suite};
 pub use name::{Library, NAME_MAX, Name, NotAName, Source};
 pub use problem::{Problem, Problems};

@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Function, Image, Invoke, Name, OciImage, Origin, Preload, Reference, Rootfs, Source};
+use super::{
+    Function, Image, Invoke, Layout, Name, OciImage, Origin, Preload, Reference, Rootfs, Source,
+};
 use crate::path::GuestPath;
 
 /// Every recipe by name, checked as a whole: what a recipe names is there and of a kind that fits, nothing needs
@@ -15,6 +17,15 @@ impl Recipes {
     /// The recipe with this name.
     pub fn get(&self, name: &Name) -> Option<&Recipe> {
         self.recipes.get(name)
+    }
+
+    /// The same recipes, but the disk of `image` is laid out so. What is no image has no disk, and stays as it is.
+    pub fn laid_out(mut self, image: &Name, layout: Layout) -> Self {
+        if let Some(Kind::Image(image)) = self.recipes.get_mut(image).map(|recipe| &mut recipe.kind)
+        {
+            layout.apply(&mut image.disk);
+        }
+        self
     }
 
     /// All recipes in the order of their names.

@@ -61,6 +61,19 @@ fn the_guest_boots_and_its_container_speaks() {
 }
 
 #[test]
+fn the_guest_boots_from_partition_2_as_vswarm_u_has_it() {
+    hello();
+    let (image, runs) = (dir().join("out"), dir().join("run-vswarm-u"));
+    let mut command = vsbuild();
+    command.args(["run", "hello", "--on", "qemu", "--layout", "vswarm-u", "--image-dir"]);
+    let stdout = Ran::of(command.arg(image).arg("--out").arg(&runs).output().unwrap()).good();
+    assert!(stdout.contains("output: HELLO FROM CONTAINER"), "{stdout}");
+    let record: serde_json::Value =
+        serde_json::from_slice(&fs::read(runs.join("run.json")).unwrap()).unwrap();
+    assert!(record["cmdline"].as_str().unwrap().ends_with("root=/dev/sda2 rw"), "{record}");
+}
+
+#[test]
 fn a_guest_that_does_not_speak_is_a_failure() {
     hello();
     let (image, runs) = (dir().join("out"), dir().join("run-short"));

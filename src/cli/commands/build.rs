@@ -18,7 +18,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Build) -> Result<ExitCode, P
     if plan.images.contains_key(&name) {
         if context.global.json {
             let Build { name, out, keep_failed } = args.clone();
-            return image::run(context, &Image { name, out, keep_failed });
+            return image::run(context, &Image { name, out, layout: None, keep_failed });
         }
         let made = image::make(context, &args.name, args.out.as_deref(), args.keep_failed)?;
         print(&made.dir.display().to_string());

@@ -10,14 +10,14 @@ use serde_json::json;
 use crate::{
     cli::{
         args::Image,
-        context::{Context, Planned},
+        context::Context,
         manifest, print, print_json, printer,
         problem::{Failure, Problem},
     },
     digest::Digest,
     plan::{ImagePlan, Plan},
     realise::{self, ImageFile},
-    recipe::Name,
+    recipe::{Layout, Name},
     store::{Root, Store},
 };
 
@@ -35,7 +35,8 @@ pub(in crate::cli) struct Made {
 }
 
 pub(in crate::cli) fn run(context: &Context, args: &Image) -> Result<ExitCode, Problem> {
-    let made = make(context, &args.name, args.out.as_deref(), args.keep_failed)?;
+    let layout = args.layout.map(Layout::from);
+    let made = make_laid_out(context, &args.name, layout, args.out.as_deref(), args.keep_failed)?;
     let path = |file: &ImageFile| made.dir.join(&file.name);
     if context.global.json {
         let files = made
@@ -68,14 +69,31 @@ pub(in crate::cli) fn make(
     out: Option<&Path>,
     keep_failed: bool,
 ) -> Result<Made, Problem> {
+    make_laid_out(context, name, None, out, keep_failed)
+}
+
+/// The same, but its disk may be laid out otherwise than its recipe says; then it is made in `out`/NAME-LAYOUT, so that
+/// it never takes the place of what the lockfile has hashes of.
+pub(in crate::cli) fn make_laid_out(
+    context: &Context,
+    name: &str,
+    layout: Option<Layout>,
+    out: Option<&Path>,
+    keep_failed: bool,
+) -> Result<Made, Problem> {
     let store = context.store()?;
-    let (project, _) = context.project()?;
-    let Planned { plan, name } = context.plan(name, &store)?;
+    let (project, recipes) = context.project()?;
+    let name = context.name(&recipes, name)?;
+    let (recipes, place) = match layout {
+        Some(layout) => (recipes.laid_out(&name, layout), format!("{name}-{}", layout.word())),
+        None => (recipes, name.to_string()),
+    };
+    let plan = context.lower(&project, &recipes, std::slice::from_ref(&name), &store)?;
     let Some(image) = plan.images.get(&name) else {
         return Err(Problem::new(Failure::Input, format!("`{name}` is no image"))
             .help(format!("to build it all the same: vsbuild build {name}")));
     };
-    let dir = out.map_or_else(|| project.root.join("out"), Path::to_owned).join(name.as_str());
+    let dir = out.map_or_else(|| project.root.join("out"), Path::to_owned).join(place);
     let fetcher = context.fetcher()?;
     let world = context.world(&store, &fetcher, keep_failed);
     let goals = [image.kernel, image.rootfs];

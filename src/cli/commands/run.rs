@@ -21,7 +21,7 @@ use crate::{
         problem::{Failure, Problem},
         results,
     },
-    recipe::{Image, Kind, Name, Recipes},
+    recipe::{Image, Kind, Layout, Name, Recipes},
     run::{self, Accelerator, Boot, Call, Record, Said, Stage, Verdict, Wanted},
 };
 
@@ -32,7 +32,9 @@ pub(in crate::cli) fn run(context: &Context, args: &Run) -> Result<ExitCode, Pro
     let (project, recipes) = context.project()?;
     let name = context.name(&recipes, &args.name)?;
     let calls = calls(args, &recipes, &name)?;
-    let made = image::make(context, &args.name, args.image_dir.as_deref(), false)?;
+    let layout = args.layout.map(Layout::from);
+    let image_dir = args.image_dir.as_deref();
+    let made = image::make_laid_out(context, &args.name, layout, image_dir, false)?;
     let recipe = recipes.get(&made.name).map(|recipe| &recipe.kind);
     let Some(Kind::Image(recipe)) = recipe else { unreachable!("an image was just made of it") };
     let dir = args.out.clone().unwrap_or_else(|| project.root.join("runs").join(&args.name));
