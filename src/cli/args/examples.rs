@@ -1,0 +1,65 @@
+//! What the help of a command ends with.
+
+pub(super) const IMAGE_EXAMPLES: &str = "\
+Examples:
+  vsbuild image hello                 into out/hello/ of the project
+  vsbuild image hello --out /tmp      into /tmp/hello/
+  vsbuild image hello --layout vswarm-u
+                                      into out/hello-vswarm-u/, for a gem5 script of vSwarm-u's
+  vsbuild image hello --json          paths, sizes and digests for a program";
+
+pub(super) const BUILD_EXAMPLES: &str = "\
+Examples:
+  vsbuild build hello-rootfs             prints the manifest of the tree, in the store
+  vsbuild build guest --out guest        and copies the files to guest/
+  vsbuild build linux-6.1 --keep-failed  to look around with vsbuild shell if it fails";
+
+pub(super) const RUN_EXAMPLES: &str = "\
+Examples:
+  vsbuild run hello                                      boot it and see its container's output
+  vsbuild run functions --function aes-go --warm 5       call a function, 5 + 10 times
+  vsbuild run functions --all --cores 2 --json           call every function, for a program
+
+On gem5, which boots, warms the function up, takes checkpoints, and measures:
+  vsbuild run hello --on gem5 --gem5 gem5.opt
+  vsbuild run functions --on gem5 --function fibonacci-python --cpu o3 --warm 20 --invocations 10
+  vsbuild run functions --on gem5 --all --machine skylake --invocations 10";
+
+pub(super) const REPORT_EXAMPLES: &str = "\
+Examples:
+  vsbuild report runs/functions/aes-go             report.html, .csv and .json beside the run
+  vsbuild report runs/functions -o report          all runs of an image on one page
+  vsbuild report --compare before after -o report  what changed, in numbers and percent";
+
+pub(super) const LINT_EXAMPLES: &str = "\
+Exit codes:
+  0  it can run there; there may be warnings
+  2  it cannot, as it is: there are errors
+
+Examples:
+  vsbuild lint hello             what is wrong, a few places of each kind
+  vsbuild lint functions --all   every place
+  vsbuild lint hello --json      for a program";
+
+pub(super) const LOCK_EXAMPLES: &str = "\
+Examples:
+  vsbuild lock                     pin what recipes newly ask for, leave all else as it is
+  vsbuild lock --update            move everything on to what the archives have today
+  vsbuild lock --update runc       move on only this package, or a recipe's packages
+  vsbuild lock --outputs hello     record what hello comes to, for vsbuild verify";
+
+pub(super) const CONFORMANCE_EXAMPLES: &str = "\
+Examples:
+  vsbuild conformance --gem5 build/X86/gem5.opt          a table of what it gets wrong
+  vsbuild conformance --gem5 gem5.opt --known            no failure for faults that are known
+  vsbuild conformance --gem5 gem5.opt --only xchg --all  every wrong case of one instruction";
+
+pub(super) const GRAPH_EXAMPLES: &str = "\
+Examples:
+  vsbuild graph hello
+  vsbuild graph hello --format dot | dot -Tsvg > hello.svg";
+
+pub(super) const WHY_EXAMPLES: &str = "\
+Examples:
+  vsbuild why hello libc6          how a package came in
+  vsbuild why hello linux-6.1      how a recipe came in";
