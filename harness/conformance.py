@@ -29,7 +29,7 @@ except ImportError:
     from m5.objects import AtomicSimpleCPU as Cpu
 
 
-def machine(program, arguments):
+def machine(program: str, arguments: list[str]) -> System:
     """One core, its memory, and the program in it."""
     system = System(mem_mode="atomic", mem_ranges=[AddrRange("256MiB")])
     system.clk_domain = SrcClockDomain(clock="1GHz", voltage_domain=VoltageDomain())
