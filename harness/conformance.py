@@ -29,7 +29,7 @@ except ImportError:
     from m5.objects import AtomicSimpleCPU as Cpu
 
 
-def machine(program, arguments):
+def machine(program: str, arguments: list[str]) -> System:
     """One core, its memory, and the program in it."""
     system = System(mem_mode="atomic", mem_ranges=[AddrRange("256MiB")])
     system.clk_domain = SrcClockDomain(clock="1GHz", voltage_domain=VoltageDomain())
@@ -51,20 +51,22 @@ def machine(program, arguments):
     return system
 
 
-def die_with_parent():
+def die_with_parent() -> None:
     """Ends this gem5 when whoever started it is gone, however that came about."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def main():
+def main() -> None:
     """Simulates until the program ends; its exit code is gem5's."""
     die_with_parent()
     program, *arguments = sys.argv[1:]
     root = Root(full_system=False, system=machine(program, arguments))
     m5.instantiate()
     event = m5.simulate()
-    print(f"ended: {event.getCause()}, {root.system.cpu.totalInsts()} instructions", file=sys.stderr)
+    print(
+        f"ended: {event.getCause()}, {root.system.cpu.totalInsts()} instructions", file=sys.stderr
+    )
     sys.exit(event.getCode())
 
 
