@@ -79,7 +79,7 @@ fn as_another_process() {
 fn a_sweep_ends_complete_although_nodes_and_the_submitting_shell_die() {
     let bench = Bench::new();
     let Some(cluster) = Cluster::start(&bench) else { return };
-    bench.tell("slow", "2");
+    bench.tell("slow", "3");
     let ended = || bench.starts("ended").iter().sum::<usize>();
 
     let mut shell = cluster.submitter(&bench).spawn().unwrap();
@@ -87,11 +87,13 @@ fn a_sweep_ends_complete_although_nodes_and_the_submitting_shell_die() {
     shell.kill().unwrap();
     shell.wait().unwrap();
     cluster.ask("scontrol", &["update", "nodename=node1", "state=drain", "reason=test"]);
-    let on = |node: &str| {
-        let running = cluster.ask("squeue", &["--noheader", "--states=RUNNING", "--format=%N"]);
-        running.lines().any(|line| line == node)
+    // One that has just begun, so that it is not over before its node dies.
+    let begun = || {
+        let on = |number| fs::read_to_string(bench.sweep().point(number).join("started"));
+        (0..20).filter_map(|number| on(number).ok()).filter(|text| text.contains("node2")).count()
     };
-    until("a point runs on node2", || on("node2"));
+    let before = begun();
+    until("a point begins on node2", || begun() > before);
     cluster.ci("kill", "node2");
     let done: Vec<bool> = bench.starts("ended").iter().map(|count| *count > 0).collect();
 
