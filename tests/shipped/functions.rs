@@ -77,7 +77,7 @@ fn one_function_is_called_and_its_latencies_are_told() {
     command.arg("--out").arg(dir().join("one-call"));
     let stdout = Ran::of(command.output().unwrap()).good();
     assert!(stdout.contains("fibonacci-go  3 right"), "{stdout}");
-    let record = fs::read(dir().join("one-call/fibonacci-go/run.json")).unwrap();
+    let record = fs::read(dir().join("one-call/run.json")).unwrap();
     let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
     assert!(record["cmdline"].as_str().unwrap().contains("vsbuild.function=fibonacci-go"));
 }

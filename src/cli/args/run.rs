@@ -20,7 +20,7 @@ pub(in crate::cli) struct Run {
     /// Lay the disk out as `vsbuild image --layout` does.
     #[arg(long, value_enum)]
     pub(in crate::cli) layout: Option<Layout>,
-    /// Where to put console.log and run.json. runs/NAME in the project, if not given.
+    /// Where to put console.log and run.json. runs/NAME in the project, with a directory for each function, if not given.
     #[arg(short, long, value_name = "DIR")]
     pub(in crate::cli) out: Option<PathBuf>,
     /// Call this function of the image, and check what it replies.

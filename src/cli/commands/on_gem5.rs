@@ -18,6 +18,7 @@ use crate::{
         printer,
         problem::{Failure, Problem},
     },
+    fitness::Faults,
     path::GuestPath,
     project,
     run::{
@@ -91,6 +92,7 @@ impl OnGem5 {
         self.keep(&run, args, dir)?;
         self.deliver(&run, dir).map_err(|error| explain(&error))?;
         let verdict = run.outcome.verdict(&runner.wanted(call));
+        let warnings = run.warnings.into_iter().chain([self.faults(&args.name)]).collect();
         Ok(Record {
             image: args.name.clone(),
             on: "gem5".to_owned(),
@@ -107,12 +109,27 @@ impl OnGem5 {
                 harness: self.harness.digest,
                 stages: run.stages,
                 invocations: if verdict == Verdict::Good { run.invocations } else { Vec::new() },
-                warnings: run.warnings,
+                warnings,
                 command: command(),
             }),
             verdict,
             outcome: run.outcome,
         })
+    }
+
+    /// What is to be known of this gem5's own mistakes.
+    fn faults(&self, image: &str) -> String {
+        let version = &self.gem5.version;
+        match Faults::of_version(version) {
+            Some(known) => format!(
+                "gem5 {version} computes some instructions wrongly, in {} known ways: `vsbuild lint {image}` names the \
+                 programs of the image that have such instructions",
+                known.faults.len()
+            ),
+            None => format!(
+                "nobody has looked yet which instructions gem5 {version} computes wrongly: `vsbuild conformance` does"
+            ),
+        }
     }
 
     /// Sets the root that keeps the run's checkpoints and result.
@@ -143,16 +160,18 @@ impl OnGem5 {
     }
 }
 
+/// The texts of the machines that ship, by name.
+pub(super) fn presets() -> BTreeMap<String, String> {
+    let machine = |(path, bytes): (&str, &[u8])| {
+        let name = path.strip_prefix("machines/")?.strip_suffix(".toml")?;
+        Some((name.to_owned(), String::from_utf8_lossy(bytes).into_owned()))
+    };
+    project::shipped_harness().into_iter().filter_map(machine).collect()
+}
+
 /// The machine that the arguments name, changed as they say.
 fn machine(args: &Run) -> Result<Machine, Problem> {
-    let shipped = project::shipped_harness();
-    let presets: BTreeMap<String, String> = shipped
-        .iter()
-        .filter_map(|(path, bytes)| {
-            let name = path.strip_prefix("machines/")?.strip_suffix(".toml")?;
-            Some((name.to_owned(), String::from_utf8_lossy(bytes).into_owned()))
-        })
-        .collect();
+    let presets = presets();
     let name = &args.gem5.machine;
     let text = match presets.get(name) {
         Some(text) => text.clone(),

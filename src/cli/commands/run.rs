@@ -27,6 +27,9 @@ use crate::{
 
 pub(in crate::cli) fn run(context: &Context, args: &Run) -> Result<ExitCode, Problem> {
     if let Some(file) = &args.sweep.sweep {
+        if args.on != Simulator::Gem5 {
+            return Err(Problem::new(Failure::Input, "a sweep is measured").help("--on gem5"));
+        }
         return super::sweep::run_points(context, args, file);
     }
     let (project, recipes) = context.project()?;
@@ -46,7 +49,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Run) -> Result<ExitCode, Pro
     match calls.as_slice() {
         [] => report(context, &runner.run(None, &dir)?, &dir),
         [call] if !args.all => {
-            let dir = dir.join(&call.function);
+            let dir = args.out.clone().unwrap_or_else(|| dir.join(&call.function));
             report(context, &runner.run(Some(call), &dir)?, &dir)
         }
         _ => report_all(context, &runner.run_all(&calls, &dir)?, &dir),

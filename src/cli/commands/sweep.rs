@@ -10,7 +10,7 @@ use std::{
 use fs_err as fs;
 use serde_json::json;
 
-use super::image;
+use super::{image, on_gem5};
 use crate::{
     cli::{
         args::{Executor, Run, Sweep as Command},
@@ -18,8 +18,11 @@ use crate::{
         print, print_json,
         problem::{Failure, Problem},
     },
-    run::sweep::{
-        Counts, Directory, Error, News, Plan, Standing, State, Sweep, local, slurm, survey,
+    run::{
+        gem5::Machine,
+        sweep::{
+            Counts, Directory, Error, News, Plan, Standing, State, Sweep, local, slurm, survey,
+        },
     },
 };
 
@@ -110,7 +113,10 @@ fn execute(
 fn read(file: &Path) -> Result<Sweep, Problem> {
     let text =
         fs::read_to_string(file).map_err(|error| Problem::from_error(Failure::Input, &error))?;
-    Sweep::parse(&text, &|_| Ok(())).map_err(|mistakes| {
+    let machine = |text: &str| {
+        Machine::parse(text, &on_gem5::presets()).map(drop).map_err(|error| error.to_string())
+    };
+    Sweep::parse(&text, &machine).map_err(|mistakes| {
         let what = match mistakes.0.len() {
             1 => "a mistake".to_owned(),
             count => format!("{count} mistakes"),
@@ -132,7 +138,11 @@ fn options(context: &Context, args: &Run, project: &Path) -> Result<Vec<String>,
     };
     option("project", project)?;
     option("store", &context.store_dir()?)?;
-    for (name, path) in [("config", &context.global.config), ("image-dir", &args.image_dir)] {
+    for (name, path) in [
+        ("config", &context.global.config),
+        ("image-dir", &args.image_dir),
+        ("gem5", &args.gem5.gem5),
+    ] {
         if let Some(path) = path {
             option(name, path)?;
         }
