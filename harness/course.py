@@ -42,6 +42,9 @@ class Simulation(Protocol):
     def switch(self) -> None:
         """Goes on with the model that measures."""
 
+    def switch_back(self) -> None:
+        """Goes on with the model that began."""
+
     def checkpoint(self) -> None:
         """Takes the leg's checkpoint."""
 
@@ -59,6 +62,7 @@ class Course:
         self._leg = leg
         self._simulation = simulation
         self._begun = 0
+        self._switched = False
 
     def told(self, code: int) -> bool:
         """The guest says how far it has come, or that it has ended."""
@@ -76,7 +80,13 @@ class Course:
             return True
         if code == SETTLED and self._leg.measure not in (None, self._leg.start):
             self._simulation.switch()
+            self._switched = True
             self._simulation.tell("switched", cpu=self._leg.measure)
+        if code == CLIENT_ENDED and self._switched:
+            # What is left is the guest's way to its end, which nobody measures.
+            self._simulation.switch_back()
+            self._switched = False
+            self._simulation.tell("switched", cpu=self._leg.start)
         return False
 
     def work_begins(self) -> bool:

@@ -100,6 +100,10 @@ class Processor(SwitchableProcessor):
         """From the cores that began to those that measure."""
         self.switch_to_processor("switch")
 
+    def switch_back(self) -> None:
+        """From those to the ones that began."""
+        self.switch_to_processor("start")
+
     def instructions(self) -> int:
         """Instructions that all cores have committed since this start of gem5."""
         return sum(core.get_simobject().totalInsts() for core in self._all_cores())

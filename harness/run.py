@@ -118,6 +118,9 @@ class Gem5:
     def switch(self) -> None:
         self._processor.switch()
 
+    def switch_back(self) -> None:
+        self._processor.switch_back()
+
     def checkpoint(self) -> None:
         m5.checkpoint(str(self._leg.checkpoint))
 

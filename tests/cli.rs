@@ -10,6 +10,8 @@ use common::{Ran, TestEnv, lab::Lab};
 use serde_json::Value;
 use vsbuild::digest::Digest;
 
+/// A kernel of two files that boot nothing.
+const KERNEL: &str = "kind = \"kernel\"\nsource = { source = \"build.sh\" }\ntools = \"tools\"\nscript = \"build.sh\"\n";
 /// An image of which no container is expected to print anything.
 const MUTE: &str = "kind = \"image\"\ndescription = \"Says nothing\"\nkernel = \"kernel\"\nrootfs = \"rootfs\"\ncmdline = \"\"\nepoch = 2023-06-10T00:00:00Z\n[disk]\nfree = \"1M\"\n[run]\nmemory = \"1G\"\ncores = 1\ntimeout = \"60s\"\n";
 
@@ -277,7 +279,11 @@ fn a_machine_that_has_no_sandbox_is_exit_code_7_and_it_is_said_what_to_turn_on()
 #[test]
 fn a_guest_that_does_not_do_what_it_should_is_exit_code_6() {
     let lab = lab();
-    lab.script("kernel", "echo no kernel > $out/vmlinux; echo no kernel > $out/bzImage\n", "");
+    lab.env.write(
+        "kernels/build.sh",
+        "echo no kernel > $out/vmlinux; echo no kernel > $out/bzImage\n",
+    );
+    lab.env.write("kernels/kernel.toml", KERNEL);
     lab.env.write("recipes/rootfs.toml", "kind = \"rootfs\"\ndescription = \"Nothing\"\n");
     lab.env.write("recipes/mute.toml", MUTE);
     // Nothing boots here: this stands in for QEMU, and prints lines as a guest's console has them.

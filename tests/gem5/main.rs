@@ -69,8 +69,8 @@ impl Lab {
         let machine = Machine::parse("settle = 1", &BTreeMap::new()).unwrap();
         let call = Call {
             function: "fibonacci-python".to_owned(),
-            warm: 2,
-            invocations: 2,
+            warm: 5,
+            invocations: 3,
             input: None,
             generator: None,
             seed: None,
@@ -130,7 +130,7 @@ fn a_run_boots_warms_up_and_measures() {
     assert_eq!(lab.verdict(&run), "good");
     let names: Vec<_> = run.stages.iter().map(|stage| stage.stage).collect();
     assert_eq!(names, [StageName::Boot, StageName::Function, StageName::Measure]);
-    assert_eq!(run.invocations.len(), 2);
+    assert_eq!(run.invocations.len(), 3);
     assert!(run.invocations.iter().all(|invocation| invocation.end_tick > invocation.begin_tick));
     let result = run.result.unwrap();
     let stats = result.content(&vsbuild::path::GuestPath::new("stats.txt").unwrap()).unwrap();

@@ -44,6 +44,9 @@ class Noted:
     def switch(self) -> None:
         self.done.append("SWITCH")
 
+    def switch_back(self) -> None:
+        self.done.append("SWITCH BACK")
+
     def checkpoint(self) -> None:
         self.done.append("CHECKPOINT")
 
@@ -95,6 +98,8 @@ class CourseTest(unittest.TestCase):
                 "work-ends n=1",
                 "DUMP",
                 "client-ended",
+                "SWITCH BACK",
+                "switched cpu=atomic",
                 "ended code=0",
             ],
         )

@@ -413,7 +413,7 @@ fn each_mistake_has_its_message() {
         ),
         (
             "kind = 'image'\nextends = 'hello'\nrootfs = { kind = 'rootfs' }",
-            "kind | unknown key `kind` (known are `architecture`, `archives`, `attributes`, `devices`, `directories`, `exclude`, `extends`, `files`, `groups`, `layers`, `links`, `packages`, `remove`, `replace`, `users`)",
+            "kind | unknown key `kind` (known are `architecture`, `archives`, `attributes`, `devices`, `directories`, `errata`, `exclude`, `extends`, `files`, `groups`, `layers`, `links`, `packages`, `remove`, `replace`, `users`)",
         ),
         (
             "kind = 'image'\nextends = 'hello'\nkernel = { architecture = 'arm64' }",
