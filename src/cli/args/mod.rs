@@ -105,7 +105,7 @@ pub(super) enum Command {
     Build(Build),
     /// Boot an image and see what its guest says.
     #[command(after_help = RUN_EXAMPLES)]
-    Run(Run),
+    Run(Box<Run>),
     /// Make figures, plots and tables of finished runs and sweeps.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(Report),

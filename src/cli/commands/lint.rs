@@ -78,7 +78,7 @@ fn faults(args: &Lint) -> Result<Faults, Problem> {
     let shipped = Faults::shipped();
     let known = || shipped.iter().map(|it| it.version.as_str()).collect::<Vec<_>>().join(", ");
     let wanted = |it: &&Faults| args.version.as_ref().is_none_or(|version| it.version == *version);
-    shipped.iter().filter(wanted).next_back().cloned().ok_or_else(|| {
+    shipped.iter().rfind(wanted).cloned().ok_or_else(|| {
         let version = args.version.as_deref().unwrap_or_default();
         let what = format!("nothing is known of what gem5 {version} gets wrong");
         Problem::new(Failure::Input, what).help(format!("known versions: {}", known()))

@@ -1,5 +1,8 @@
 use super::*;
 
+/// Name, type, flags, address, what is in it, link, info and size of an entry.
+type Section<'a> = (u32, u32, u64, u64, &'a [u8], u32, u32, u64);
+
 const TEXT: u64 = 0x40_1000;
 
 /// A file with one section of code and names for places in it, as a linker would write it.
@@ -17,7 +20,7 @@ pub(crate) fn file(code: &[u8], functions: &[(&str, u64)]) -> Vec<u8> {
     let mut file = vec![0; 64];
     let mut headers = vec![0; 64];
     // Name, type, flags, address, content, link, information, size of an entry.
-    let sections: [(u32, u32, u64, u64, &[u8], u32, u32, u64); 4] = [
+    let sections: [Section<'_>; 4] = [
         (1, 1, 6, TEXT, code, 0, 0, 0),
         (7, 2, 0, 0, &symbols, 3, 1, 24),
         (15, 3, 0, 0, &names, 0, 0, 0),

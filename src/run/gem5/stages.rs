@@ -20,7 +20,7 @@ use crate::{
     path::GuestPath,
     run::{Call, Outcome, Said, console},
     store::{Realisation, Scratch, Store},
-    tree::{Time, Tree},
+    tree::{Inode, Kind, Node, Time, Tree},
 };
 
 /// Version of what a stage leaves. A change makes every checkpoint anew.
@@ -439,11 +439,9 @@ impl Course<'_> {
     /// Every byte of a checkpoint is what it was, or it is said what is not.
     fn verify(&self, tree: &Tree) -> Result<(), Error> {
         for (path, node) in tree.iter() {
-            if let crate::tree::Node::Inode(inode) = node {
-                if let crate::tree::Kind::File(content) = &inode.kind {
-                    let what = format!("{path} of the checkpoint");
-                    verified(&what, &self.store.blob_path(&content.digest), &content.digest)?;
-                }
+            if let Node::Inode(Inode { kind: Kind::File(content), .. }) = node {
+                let what = format!("{path} of the checkpoint");
+                verified(&what, &self.store.blob_path(&content.digest), &content.digest)?;
             }
         }
         Ok(())
