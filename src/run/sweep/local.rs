@@ -49,8 +49,12 @@ pub fn run(
     let worker = || {
         while let Some(number) = pool.take() {
             let result = run_point(directory, program, number, watch);
+            // Told before others may begin, so that what is told is in the order of what happened.
+            if let Ok(state) = &result {
+                watch(News::Ended(number, state.clone()));
+            }
             pool.ended(number, result.is_err());
-            watch(News::Ended(number, result?));
+            result?;
         }
         Ok::<_, Error>(())
     };
