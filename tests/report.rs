@@ -174,15 +174,22 @@ fn shown(page: &str) -> Vec<(String, String)> {
     page.split("<data value=\"").skip(1).map(number).collect()
 }
 
-#[test]
-fn every_number_on_the_page_is_in_the_json() {
-    let env = TestEnv::new();
+/// A report of a run, one of a sweep, and a comparison of two sweeps: their JSON and their pages.
+fn one_of_each_kind(env: &TestEnv) -> [(Value, String); 3] {
     let (dir, other) = (env.path().join("sweep"), env.path().join("other"));
     sweep(&dir);
     sweep(&other);
     let (fixture, dir, other) = (fixture(), dir.to_str().unwrap(), other.to_str().unwrap());
-    for args in [[fixture.to_str().unwrap()].as_slice(), &[dir], &["--compare", dir, other]] {
-        let (report, page, _) = report(&env, args);
+    [[fixture.to_str().unwrap()].as_slice(), &[dir], &["--compare", dir, other]].map(|args| {
+        let (report, page, _) = report(env, args);
+        (report, page)
+    })
+}
+
+#[test]
+fn every_number_on_the_page_is_in_the_json() {
+    let env = TestEnv::new();
+    for (report, page) in one_of_each_kind(&env) {
         let mut there = Vec::new();
         numbers(&report, &mut there);
         let shown = shown(&page);
@@ -384,12 +391,7 @@ fn chromium(env: &TestEnv, args: &[&str], page: &Path) -> String {
 #[test]
 fn the_page_fits_a_phone_and_a_desk_and_needs_nothing_else() {
     let env = TestEnv::new();
-    let (dir, other) = (env.path().join("sweep"), env.path().join("other"));
-    sweep(&dir);
-    sweep(&other);
-    let (fixture, dir, other) = (fixture(), dir.to_str().unwrap(), other.to_str().unwrap());
-    for args in [[fixture.to_str().unwrap()].as_slice(), &[dir], &["--compare", dir, other]] {
-        let (_, page, _) = report(&env, args);
+    for (_, page) in one_of_each_kind(&env) {
         for width in [390_u32, 1200] {
             let told = browse(&env, &page, width);
             assert_eq!(told["width"], width, "{told:#}");

@@ -8,6 +8,7 @@ mod console;
 pub mod gem5;
 mod qemu;
 mod record;
+mod running;
 pub mod sweep;
 
 pub use call::Call;

@@ -9,7 +9,7 @@ use std::{
 
 use fs_err::File;
 
-use super::{Outcome, Said, Stage, console};
+use super::{Outcome, Said, Stage, console, running::Running};
 
 /// A machine to boot.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ pub enum Error {
 pub fn boot(boot: &Boot, watch: &mut dyn FnMut(&Said)) -> Result<Outcome, Error> {
     let mut log = File::create(&boot.console_log)?;
     let begin = Instant::now();
-    let mut guard = Machine(start(boot)?);
+    let mut guard = Running(start(boot)?);
     let console = guard.0.stdout.take().map(BufReader::new);
     let (send, lines) = mpsc::channel();
     let reader = thread::spawn(move || {
@@ -109,7 +109,7 @@ pub fn boot(boot: &Boot, watch: &mut dyn FnMut(&Said)) -> Result<Outcome, Error>
     outcome.host_seconds = begin.elapsed().as_secs_f64();
     let heard = outcome.said.iter().any(|said| said.stage == Stage::Init);
     if ended && !status.success() && !heard {
-        return Err(Error::Qemu { message: guard.complaint() });
+        return Err(Error::Qemu { message: complaint(&mut guard.0) });
     }
     Ok(outcome)
 }
@@ -149,24 +149,8 @@ fn comma(value: &str) -> String {
     value.replace(',', ",,")
 }
 
-/// A running QEMU that does not outlive its owner.
-struct Machine(Child);
-
-impl Machine {
-    fn stop(&mut self) {
-        // It may have ended by itself just now.
-        let _ = self.0.kill();
-    }
-
-    fn complaint(&mut self) -> String {
-        let stderr = self.0.stderr.take().map(io::read_to_string);
-        stderr.and_then(Result::ok).unwrap_or_default().trim().to_owned()
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        self.stop();
-        let _ = self.0.wait();
-    }
+/// What QEMU said on its standard error.
+fn complaint(qemu: &mut Child) -> String {
+    let stderr = qemu.stderr.take().map(io::read_to_string);
+    stderr.and_then(Result::ok).unwrap_or_default().trim().to_owned()
 }

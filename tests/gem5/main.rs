@@ -19,7 +19,6 @@ use vsbuild::{
         gem5::{self, Course, Error, Files, Harness, Machine, Program, Run, Sign, StageName},
     },
     store::Store,
-    tree::Time,
 };
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gem5");
@@ -43,13 +42,7 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let store = Store::open(&at("store")).unwrap();
-        for (path, bytes) in project::shipped_harness() {
-            let path = at("harness").join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
-        }
-        let tree = store.import(&at("harness"), Time::from_seconds(0)).unwrap();
-        let harness = Harness { dir: at("harness"), digest: tree.digest() };
+        let harness = Harness::write(&project::shipped_harness(), at("harness"), &store).unwrap();
         fs::create_dir_all(at("gem5")).unwrap();
         let script = at("gem5/stand_in.py");
         fs::copy(format!("{RECORDED}/stand_in.py"), &script).unwrap();

@@ -2,7 +2,6 @@
 
 use std::{io, path::Path, process::ExitCode, time::Duration};
 
-use fs_err as fs;
 use serde::Serialize;
 
 use crate::{
@@ -13,12 +12,13 @@ use crate::{
         printer::count,
         problem::{Failure, Problem},
     },
-    digest::{Digest, Hasher},
+    digest::Digest,
     fitness::{
         Faults,
         conformance::{Answers, Case, Instruction, Part, Report, instruction},
         trial::{Trial, Tried},
     },
+    run::gem5::digest_of,
 };
 
 /// The recipe of the test's program.
@@ -44,7 +44,7 @@ struct Simulator<'a> {
 
 pub(in crate::cli) fn run(context: &Context, args: &Conformance) -> Result<ExitCode, Problem> {
     let gem5 = context.gem5(args.gem5.as_deref())?;
-    let sha256 = digest(&gem5)?;
+    let sha256 = digest_of(&gem5).map_err(|error| Problem::from_error(Failure::Input, &error))?;
     let answers = Answers::shipped();
     let asked = match &args.only {
         Some(only) => answers.only(only),
@@ -111,15 +111,6 @@ fn attempt(
         Problem::from_error(Failure::Other, &error)
             .help("gem5 must be a build for X86, 24.0 or newer; --gem5 names another program")
     })
-}
-
-fn digest(gem5: &Path) -> Result<Digest, Problem> {
-    let read = || {
-        let mut hasher = Hasher::default();
-        io::copy(&mut fs::File::open(gem5)?, &mut hasher)?;
-        Ok(hasher.finish())
-    };
-    read().map_err(|error: io::Error| Problem::from_error(Failure::Input, &error))
 }
 
 /// The table for a person.

@@ -26,7 +26,6 @@ use crate::{
         gem5::{self, Course, Error, Event, Files, Harness, Machine, Program, Sign},
     },
     store::{Root, Scratch, Store},
-    tree::Time,
 };
 
 /// How often a person is told that a simulation lives.
@@ -54,7 +53,10 @@ impl OnGem5 {
         let machine = machine(args)?;
         let program = context.gem5(args.gem5.gem5.as_deref())?;
         let store = context.store()?;
-        let (scratch, harness) = harness(&store).map_err(|error| explain(&error))?;
+        let scratch = store.scratch().map_err(|error| explain(&error.into()))?;
+        let dir = scratch.path().join("harness");
+        let harness = Harness::write(&project::shipped_harness(), dir, &store)
+            .map_err(|error| explain(&error))?;
         let gem5 =
             Program::probe(&program, &harness, scratch.path()).map_err(|error| explain(&error))?;
         context.note(&format!("gem5 {} ({})", gem5.version, gem5.sha256.short()));
@@ -202,21 +204,6 @@ fn machine(args: &Run) -> Result<Machine, Problem> {
     machine.settle = args.gem5.settle.unwrap_or(machine.settle);
     machine.check().map_err(wrong)?;
     Ok(machine)
-}
-
-/// Writes the harness that ships into a directory of its own.
-pub(in crate::cli) fn harness(store: &Store) -> Result<(Scratch, Harness), Error> {
-    let scratch = store.scratch()?;
-    let dir = scratch.path().join("harness");
-    for (path, bytes) in project::shipped_harness() {
-        let path = dir.join(path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(path, bytes)?;
-    }
-    let digest = store.import(&dir, Time::from_seconds(0))?.digest();
-    Ok((scratch, Harness { dir, digest }))
 }
 
 fn files(made: &super::image::Made) -> Result<Files, Problem> {

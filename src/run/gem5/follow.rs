@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{Error, Event, leg::places};
-use crate::run::{Said, console};
+use crate::run::{Said, console, running::Running};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -70,7 +70,8 @@ pub(super) fn follow(
     timeout: Option<Duration>,
     watch: &mut dyn FnMut(Sign<'_>),
 ) -> Result<Followed, Error> {
-    let mut gem5 = Gem5(start(program, dir)?);
+    // Should vsbuild itself be killed, the harness has the kernel end gem5.
+    let mut gem5 = Running(start(program, dir)?);
     let out = dir.join(places::OUT);
     let mut follower = Follower {
         console: Lines::of(out.join("board.pc.com_1.device")),
@@ -91,7 +92,8 @@ pub(super) fn follow(
             break (status, follower.panic());
         }
         if let Some(stop) = follower.stop() {
-            break (gem5.stop()?, Some(stop));
+            gem5.stop();
+            break (gem5.0.wait()?, Some(stop));
         }
         thread::sleep(LOOK);
     };
@@ -119,23 +121,6 @@ fn start(program: &Path, dir: &Path) -> Result<Child, Error> {
         .stderr(log)
         .spawn()
         .map_err(failed)
-}
-
-/// A running gem5 that does not outlive its owner. (Should the owner be killed, the harness has the kernel end it.)
-struct Gem5(Child);
-
-impl Gem5 {
-    fn stop(&mut self) -> io::Result<ExitStatus> {
-        // It may have ended by itself just now.
-        let _ = self.0.kill();
-        self.0.wait()
-    }
-}
-
-impl Drop for Gem5 {
-    fn drop(&mut self) {
-        let _ = self.stop();
-    }
 }
 
 struct Follower {

@@ -21,5 +21,5 @@ pub use event::Event;
 pub use follow::{Sign, Stop};
 pub use leg::{Leg, Until};
 pub use machine::{Cache, Cpu, Machine, Mistake, Setup, Statistics};
-pub use program::{Harness, Program};
+pub use program::{Harness, Program, digest_of};
 pub use stages::{Course, Files, Invocation, Run, Stage, StageName, run};

@@ -1,5 +1,6 @@
 use std::{
-    io::Read,
+    collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -7,9 +8,12 @@ use std::{
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Digest, Hasher};
-
 use super::Error;
+use crate::{
+    digest::{Digest, Hasher},
+    store::Store,
+    tree::Time,
+};
 
 /// A gem5 that a user brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,6 +49,25 @@ struct Probed {
     kvm: bool,
 }
 
+impl Harness {
+    /// Writes its files, by their paths in it, into the directory `dir`, which is not there yet.
+    pub fn write(
+        files: &BTreeMap<&str, &[u8]>,
+        dir: PathBuf,
+        store: &Store,
+    ) -> Result<Self, Error> {
+        for (path, bytes) in files {
+            let path = dir.join(path);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(path, bytes)?;
+        }
+        let digest = store.import(&dir, Time::from_seconds(0))?.digest();
+        Ok(Self { dir, digest })
+    }
+}
+
 impl Program {
     /// Asks the program at `path` what it is. `scratch` is a directory for what gem5 writes at every start.
     pub fn probe(path: &Path, harness: &Harness, scratch: &Path) -> Result<Self, Error> {
@@ -77,14 +100,8 @@ impl Program {
 }
 
 /// The digest of a file's bytes.
-pub(super) fn digest_of(path: &Path) -> Result<Digest, Error> {
-    let mut file = fs::File::open(path)?;
+pub fn digest_of(path: &Path) -> io::Result<Digest> {
     let mut hasher = Hasher::default();
-    let mut part = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut part)? {
-            0 => return Ok(hasher.finish()),
-            length => hasher.update(&part[..length]),
-        }
-    }
+    io::copy(&mut fs::File::open(path)?, &mut hasher)?;
+    Ok(hasher.finish())
 }

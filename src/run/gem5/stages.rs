@@ -382,16 +382,16 @@ impl Course<'_> {
     ) -> Result<(Scratch, Followed), Error> {
         let mut left = self.retries;
         loop {
-            let (scratch, result) = self.once(name, leg, before, watch)?;
+            let result = self.once(name, leg, before, watch);
             let again = match &result {
-                Ok(followed) => {
+                Ok((_, followed)) => {
                     matches!(followed.stop, Some(Stop::TimedOut | Stop::Silent | Stop::Stuck))
                 }
                 Err(Error::Failed { .. }) => true,
                 Err(_) => false,
             };
             if !again || left == 0 {
-                return Ok((scratch, result?));
+                return result;
             }
             left -= 1;
             watch(Sign::Note(&format!("stage {} failed, and is tried again", name.name())));
@@ -399,14 +399,13 @@ impl Course<'_> {
     }
 
     /// One start of gem5, in a directory of its own.
-    #[allow(clippy::type_complexity, reason = "a directory, and what became of the leg in it")]
     fn once(
         &self,
         name: StageName,
         leg: &Leg,
         before: Option<&Tree>,
         watch: &mut dyn FnMut(Sign<'_>),
-    ) -> Result<(Scratch, Result<Followed, Error>), Error> {
+    ) -> Result<(Scratch, Followed), Error> {
         let scratch = self.store.scratch()?;
         let dir = scratch.path();
         let mut leg = leg.clone();
@@ -426,14 +425,13 @@ impl Course<'_> {
         let _ = fs::copy(&events, self.log.join(format!("events-{}.jsonl", name.name())));
         let ended = followed.events.iter().any(|e| e.event == "ended" || e.event == "checkpoint");
         if followed.stop.is_none() && !(ended && followed.status.success()) {
-            let error = Error::Failed {
+            return Err(Error::Failed {
                 stage: name.name(),
                 complaint: complaint(&log, &followed),
                 log: Some(self.log.join(format!("gem5-{}.log", name.name()))),
-            };
-            return Ok((scratch, Err(error)));
+            });
         }
-        Ok((scratch, Ok(followed)))
+        Ok((scratch, followed))
     }
 
     /// Every byte of a checkpoint is what it was, or it is said what is not.
