@@ -14,27 +14,44 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("formats", &["digest", "path", "tree"]),
     ("recipe", &["digest", "path"]),
     ("lock", &["digest", "recipe"]),
+    ("trust", &["digest"]),
     ("plan", &["digest", "path", "tree", "formats", "recipe", "lock"]),
     ("store", &["digest", "path", "tree"]),
     ("sandbox", &["path"]),
     ("fetch", &["digest"]),
+    ("remote", &["digest", "fetch"]),
+    ("cache", &["digest", "path", "tree", "store", "remote", "trust"]),
     ("project", &["digest", "path", "tree", "recipe", "lock", "store"]),
     ("resolve", &["digest", "formats", "recipe", "lock", "fetch"]),
-    ("realise", &["digest", "path", "tree", "formats", "plan", "store", "sandbox", "fetch"]),
+    (
+        "realise",
+        &[
+            "digest", "path", "tree", "formats", "trust", "plan", "store", "sandbox", "fetch",
+            "cache",
+        ],
+    ),
     ("run", &["digest", "path", "tree", "plan", "store"]),
     ("report", &[]),
     ("fitness", &["digest", "path", "tree", "formats", "store"]),
+    ("compare", &["digest", "path", "tree", "formats", "lock", "plan", "store"]),
+    ("bill", &["digest", "path", "tree", "formats", "plan", "store"]),
+    (
+        "bundle",
+        &["digest", "path", "tree", "lock", "trust", "plan", "store", "remote", "cache", "project"],
+    ),
+    ("serve", &["digest", "trust", "remote", "cache"]),
     (
         "cli",
         &[
-            "digest", "path", "tree", "formats", "recipe", "lock", "plan", "store", "fetch",
-            "project", "resolve", "realise", "run", "fitness", "report",
+            "digest", "path", "tree", "formats", "recipe", "lock", "trust", "plan", "store",
+            "fetch", "remote", "cache", "project", "resolve", "realise", "run", "fitness",
+            "report", "compare", "bill", "bundle", "serve",
         ],
     ),
 ];
 
 /// Rooms that are functions of their arguments: no disk, clock, environment, network or chance.
-const PURE: &[&str] = &["digest", "path", "tree", "formats", "recipe", "lock", "plan"];
+const PURE: &[&str] = &["digest", "path", "tree", "formats", "recipe", "lock", "trust", "plan"];
 const WORLD: &[&str] = &[
     "std::fs",
     "fs_err",
@@ -52,8 +69,15 @@ const WORLD: &[&str] = &[
 ];
 /// Outside crates that live in few rooms only, so that a change of mind stays small.
 const HOMES: &[(&str, &[&str])] = &[
-    ("reqwest", &["fetch"]),
-    ("rustls", &["fetch"]),
+    ("reqwest", &["fetch", "remote"]),
+    ("rustls", &["fetch", "serve"]),
+    ("rusty_s3", &["remote"]),
+    ("ed25519_dalek", &["trust"]),
+    ("axum", &["serve"]),
+    ("tokio", &["serve"]),
+    ("tokio_rustls", &["serve"]),
+    ("hyper_util", &["serve"]),
+    ("ext4_view", &["compare"]),
     ("nix", &["sandbox"]),
     ("seccompiler", &["sandbox"]),
     ("resolvo", &["resolve"]),

@@ -1,0 +1,1 @@
+//! Bills of material of an image: SPDX and CycloneDX.

@@ -1,0 +1,1 @@
+//! What differs between two images, trees, lockfiles or derivations, and why.

@@ -1,0 +1,1 @@
+//! A cache for a lab, over HTTP.

@@ -1,0 +1,1 @@
+//! Who says what a key came to, and whom to believe: statements, keys, policy.
