@@ -78,7 +78,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio", &["serve"]),
     ("tokio_rustls", &["serve"]),
     ("hyper_util", &["serve"]),
-    ("ext4_view", &["compare"]),
     ("nix", &["sandbox"]),
     ("seccompiler", &["sandbox"]),
     ("resolvo", &["resolve"]),
