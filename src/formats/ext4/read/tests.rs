@@ -77,7 +77,8 @@ fn what_we_write_is_read_back() {
     let tree = sample(&blobs);
     for journal in [None, Some(4 << 20)] {
         let image = image(&tree, &blobs, journal);
-        let system = FileSystem::open(&&*image).expect("a file system");
+        let source = image.as_slice();
+        let system = FileSystem::open(&source).expect("a file system");
         let found = system.tree(&MemoryBlobs::default()).expect("a tree");
         assert_eq!(crate::tree::diff(&tree, &found.tree), []);
         assert_eq!(found.tree.digest(), tree.digest());
@@ -94,7 +95,8 @@ fn every_byte_that_is_not_zero_belongs_to_something() {
     let blobs = MemoryBlobs::default();
     let tree = sample(&blobs);
     let image = image(&tree, &blobs, Some(4 << 20));
-    let map = FileSystem::open(&&*image).expect("a file system").map();
+    let source = image.as_slice();
+    let map = FileSystem::open(&source).expect("a file system").map();
     assert_eq!(map.gaps, Vec::<String>::new());
     let mut at = 0;
     while at < image.len() as u64 {
@@ -127,7 +129,8 @@ proptest! {
             let at = spot.index(front);
             image[at..at + 4].copy_from_slice(&with);
         }
-        if let Ok(system) = FileSystem::open(&&*image) {
+        let source = image.as_slice();
+        if let Ok(system) = FileSystem::open(&source) {
             let _ = system.tree(&MemoryBlobs::default());
             let map = system.map();
             let place = map.at(5000);
