@@ -167,8 +167,8 @@ fn write_disk(
         return Err(Error::Differs { name, key: *key, before, now: sha256 });
     }
     fs::rename(&partial, &target)?;
-    let made = Realisation { name: name.to_owned(), output: sha256, inputs: vec![disk.rootfs] };
-    world.store.record(key, &made)?;
+    let (name, inputs) = (name.to_owned(), vec![disk.rootfs]);
+    world.store.record(key, &Realisation { name, output: sha256, inputs, vouched: Vec::new() })?;
     Ok(ImageFile { name: DISK.to_owned(), size, sha256 })
 }
 

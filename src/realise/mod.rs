@@ -323,7 +323,8 @@ impl Maker<'_> {
             return Err(Error::Differs { name, key, before, now: output });
         }
         let inputs = derivation.inputs().into_iter().copied().collect();
-        store.record(key, &Realisation { name: name.to_owned(), output, inputs })?;
+        let name = name.to_owned();
+        store.record(key, &Realisation { name, output, inputs, vouched: Vec::new() })?;
         Ok((output, How::Made))
     }
 }

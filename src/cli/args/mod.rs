@@ -3,6 +3,8 @@
 mod examples;
 mod judge;
 mod run;
+mod size;
+mod store;
 
 use std::{num::NonZero, path::PathBuf};
 
@@ -14,6 +16,7 @@ use examples::{
 };
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
+pub(super) use store::{Collect, Pin, Store};
 
 /// Build byte-reproducible disk images for full-system simulation.
 ///
@@ -297,45 +300,6 @@ pub(super) enum Oci {
         name: String,
         /// Where to, such as `localhost:5000/team/name:tag`.
         reference: String,
-    },
-}
-
-/// `store`
-#[derive(Debug, Subcommand)]
-pub(super) enum Store {
-    /// List what is in it.
-    Ls,
-    /// Print the path of a blob or tree.
-    Path {
-        /// Its digest.
-        digest: String,
-    },
-    /// Check every byte; what is damaged is put aside, and built again when it is needed.
-    Verify,
-    /// Remove what no root needs.
-    ///
-    /// Images are roots: what they are made of stays. What only `build` made goes, and packages, unfinished downloads and the
-    /// sandboxes of failed builds; what is needed again is fetched or built again.
-    Gc {
-        /// Only say what would go.
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// List the roots: what gc keeps.
-    Roots {
-        /// Let gc have what this root keeps.
-        #[arg(long, value_name = "ROOT")]
-        remove: Option<String>,
-    },
-    /// Say which root keeps something.
-    Why {
-        /// Its digest.
-        digest: String,
-    },
-    /// Forget what a derivation came to, so that what it comes to next is believed.
-    Forget {
-        /// The derivation's key, as `vsbuild show` and the message about a difference name it.
-        key: String,
     },
 }
 
