@@ -73,6 +73,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["fetch", "serve"]),
     ("rusty_s3", &["remote"]),
     ("ed25519_dalek", &["trust"]),
+    ("getrandom", &["cli"]),
     ("axum", &["serve"]),
     ("tokio", &["serve"]),
     ("tokio_rustls", &["serve"]),

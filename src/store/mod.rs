@@ -10,12 +10,12 @@
 //! logs/ab/HEX            what a script printed, by key
 //! statements/ab/HEX      what others said of outputs that were taken from them, as they signed it, named by its sha256
 //! roots/NAME             what is kept, as JSON
-//! remotes/NAME           what is remembered of remote places; nothing is lost with it
 //! partial/HEX            downloads under way; the next try goes on where one stopped
 //! leases/HEX             locks, one for each thing that is being made
 //! scratch/NAME           what running programs work on, and the sandboxes that a user asked to keep; the rest is swept
 //!                        by the next program that has the store for itself
 //! quarantine/HEX         what was damaged
+//! remotes/HEX/           what is known of one place elsewhere, named by the sha256 of its address; may be removed at any time
 //! ```
 //!
 //! Every object appears by a rename, complete, or not at all: a kill at any moment leaves a store that works. Nothing is
@@ -186,6 +186,13 @@ impl Store {
     fn place(&self, room: &str, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         self.dir.join(room).join(&hex[..2]).join(hex)
+    }
+
+    /// A directory for notes about a place elsewhere, by its address.
+    pub fn notes_of(&self, address: &str) -> Result<PathBuf, Error> {
+        let dir = self.dir.join("remotes").join(Digest::of(address).hex());
+        fs::create_dir_all(&dir)?;
+        Ok(dir)
     }
 
     /// A name in the store's own file system that nobody else uses, for a file that is to be renamed.

@@ -1,6 +1,6 @@
 //! What others said of outputs, byte for byte as they signed it.
 
-use std::{io::Write, path::PathBuf};
+use std::io::Write;
 
 use fs_err as fs;
 
@@ -28,10 +28,5 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// The directory for what is remembered of remote places: a help, and nothing is lost with it.
-    pub fn remotes(&self) -> PathBuf {
-        self.dir.join("remotes")
     }
 }

@@ -5,6 +5,7 @@ mod judge;
 mod run;
 mod size;
 mod store;
+mod trust;
 
 use std::{num::NonZero, path::PathBuf};
 
@@ -17,6 +18,7 @@ use examples::{
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
 pub(super) use store::{Collect, Pin, Store};
+pub(super) use trust::Key;
 
 /// Build byte-reproducible disk images for full-system simulation.
 ///
@@ -148,6 +150,9 @@ pub(super) enum Command {
     /// Look after the store.
     #[command(subcommand)]
     Store(Store),
+    /// Make keys that sign what is built here.
+    #[command(subcommand)]
+    Key(Key),
     /// Print a completion script for a shell.
     Completions(Completions),
     /// Write the manual pages into a directory.
