@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod caches;
 mod examples;
 mod judge;
 mod run;
@@ -11,6 +12,7 @@ use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use caches::Substitute;
 use examples::{
     BUILD_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES, LINT_EXAMPLES,
     LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, WHY_EXAMPLES,
@@ -97,6 +99,9 @@ pub(super) struct Global {
     /// Say nothing but results and errors.
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub(super) quiet: bool,
+    /// Whom to ask for what is made already.
+    #[command(flatten)]
+    pub(super) substitute: Substitute,
 }
 
 /// The commands.
