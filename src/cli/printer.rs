@@ -134,7 +134,12 @@ impl Printer {
             bar.finish_and_clear();
         }
         let took = since.elapsed();
-        if how == How::Made && took >= WORTH_A_LINE && work != Work::Fetch {
+        let did = match how {
+            How::Made => work != Work::Fetch,
+            How::Substituted => work == Work::Substitute,
+            How::Found | How::Absent => false,
+        };
+        if did && took >= WORTH_A_LINE {
             self.say(&format!("{} {name}: done in {}", verb(work), duration(took)));
         }
     }

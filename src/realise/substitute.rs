@@ -51,7 +51,14 @@ impl<'a> Others<'a> {
         let plan_keys = plan.plan_keys();
         let asked = questions(plan, goals, outputs);
         let keys: Vec<Digest> = asked.iter().map(|id| plan_keys[id.index()]).collect();
-        let answers = if keys.is_empty() { Answers::default() } else { from.ask(&keys)? };
+        let answers = if keys.is_empty() {
+            Answers::default()
+        } else {
+            let steps = if keys.len() == 1 { "step" } else { "steps" };
+            let text = format!("asking caches about {} {steps}", keys.len());
+            watch.see(Event::Note { text });
+            from.ask(&keys)?
+        };
         let others = Self { plan, from, store, watch, answers };
         others.tell();
         let refused = others.answers.refused();
