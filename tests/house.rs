@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("run", &["digest", "path", "tree", "plan", "store"]),
     ("report", &[]),
-    ("fitness", &["digest", "path", "tree", "formats", "store"]),
+    ("fitness", &["digest", "path", "tree", "formats", "store", "run"]),
     ("compare", &["digest", "path", "tree", "formats", "lock", "plan", "store"]),
     ("bill", &["digest", "path", "tree", "formats", "plan", "store"]),
     (

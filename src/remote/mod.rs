@@ -7,6 +7,7 @@ mod address;
 mod card;
 mod directory;
 mod http;
+mod listing;
 mod name;
 mod oci;
 mod options;

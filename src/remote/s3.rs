@@ -4,10 +4,12 @@ use reqwest::{
     StatusCode, Url,
     blocking::{Client, Response},
 };
-use rusty_s3::{Bucket, S3Action, UrlStyle, actions::ListObjectsV2};
+use rusty_s3::{Bucket, S3Action, UrlStyle};
 
 use super::{
-    Body, Entry, Error, Name, Options, Remote, parts, time,
+    Body, Entry, Error, Name, Options, Remote,
+    listing::{Page, page},
+    parts,
     web::{Source, Web},
 };
 use crate::fetch::Failure;
@@ -189,28 +191,8 @@ fn endpoint(text: &str) -> Option<Url> {
     (matches!(url.scheme(), "http" | "https") && url.has_host() && plain).then_some(url)
 }
 
-/// A part of a list, and how to ask for the next.
-#[derive(Debug)]
-struct Page {
-    entries: Vec<Entry>,
-    next: Option<String>,
-}
-
-/// Keys that are no names, or not under the one asked for, are others' business.
-fn page(xml: &[u8], prefix: &str, under: &Name) -> Option<Page> {
-    let answer = ListObjectsV2::parse_response(std::str::from_utf8(xml).ok()?).ok()?;
-    let entries = answer.contents.into_iter().filter_map(|content| {
-        let name = content.key.strip_prefix(prefix)?.parse::<Name>().ok()?;
-        let modified = time::seconds(&content.last_modified);
-        name.is_under(under).then_some(Entry { name, size: content.size, modified })
-    });
-    Some(Page { entries: entries.collect(), next: answer.next_continuation_token })
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn url(bucket: &str, endpoint: Option<&str>) -> Result<String, Error> {
@@ -233,37 +215,6 @@ mod tests {
         for endpoint in ["", "host", "ftp://host", "https://me:hush@host"] {
             let error = url("lab", Some(endpoint)).unwrap_err().to_string();
             assert!(error.contains("endpoint") && !error.contains("hush"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_page_has_what_is_ours_and_says_how_to_go_on() {
-        let content = |key: &str| {
-            format!(
-                "<Contents><Key>{key}</Key><LastModified>2026-11-26T12:00:00.000Z</LastModified>\
-                 <ETag>x</ETag><Size>3</Size></Contents>"
-            )
-        };
-        let contents = ["v/packs/a", "v/packs/../b", "v/packs2/c", "packs/d", "v/packs/E"]
-            .map(content)
-            .join("");
-        let xml = format!(
-            "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{contents}\
-             <NextContinuationToken>more</NextContinuationToken></ListBucketResult>"
-        );
-        let page = page(xml.as_bytes(), "v/", &"packs".parse().unwrap()).unwrap();
-        let entry =
-            Entry { name: "packs/a".parse().unwrap(), size: 3, modified: Some(1_795_694_400) };
-        assert_eq!((page.entries, page.next.as_deref()), (vec![entry], Some("more")));
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_a_store_says_is_a_page_or_none(text in "(<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">)?.{0,80}") {
-            let under: Name = "a".parse().unwrap();
-            if let Some(page) = page(text.as_bytes(), "", &under) {
-                prop_assert!(page.entries.iter().all(|entry| entry.name.is_under(&under)));
-            }
         }
     }
 }

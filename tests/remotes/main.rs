@@ -1,0 +1,65 @@
+//! Remotes of every kind, each at a real server: nginx, a store that speaks S3, Debian's docker-registry.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+#![allow(dead_code, reason = "the servers are also those of other tests")]
+
+mod denied;
+mod faults;
+mod house;
+mod nginx;
+#[path = "../registry/real.rs"]
+mod real;
+mod s3;
+mod sentences;
+#[path = "../registry/server.rs"]
+mod server;
+
+use std::time::Duration;
+
+use vsbuild::{
+    fetch::Proxies,
+    remote::{self, Name, Options, Remote},
+};
+
+/// The repository in a registry.
+const REPOSITORY: &str = "team/cache";
+
+/// Says on the test's output that it checked nothing.
+#[allow(clippy::print_stderr, reason = "a skipped test must be seen")]
+fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
+
+fn options() -> Options {
+    Options {
+        proxies: Proxies::NONE,
+        connect: Duration::from_secs(5),
+        stall: Duration::from_secs(5),
+        pause: Duration::from_millis(2),
+        ..Options::default()
+    }
+}
+
+fn open(address: &str) -> Box<dyn Remote> {
+    open_with(address, &options())
+}
+
+fn open_with(address: &str, options: &Options) -> Box<dyn Remote> {
+    remote::open(&address.parse().unwrap(), options).unwrap()
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+/// Bytes that look like chance and are the same each time.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
