@@ -5,10 +5,12 @@
 //! kill at any moment loses the steps under way and nothing else.
 
 mod build;
+mod challenge;
 mod event;
 mod image;
 mod lay;
 mod schedule;
+mod statement;
 mod survey;
 
 use std::{
@@ -19,9 +21,11 @@ use std::{
 };
 
 pub use build::{BuildError, Failed, SPEC};
+pub use challenge::{Comparison, Disagreement, Here, challenge};
 pub use event::{Event, How, Watch, Work};
 pub use image::{DISK, ImageFile, KERNELS, Placed, place, placed};
 pub use lay::{Error as LayError, lay};
+pub use statement::statements;
 
 pub use crate::sandbox::Status;
 
