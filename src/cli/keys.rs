@@ -39,6 +39,15 @@ impl Context {
         self.config.sign.key.as_deref().map(read).transpose()
     }
 
+    /// The same where nothing goes without one.
+    pub(super) fn need_signing_key(&self) -> Result<SecretKey, Problem> {
+        self.signing_key()?.ok_or_else(|| {
+            Problem::new(Failure::Input, "there is no key to sign with").help(
+                "vsbuild key generate NAME makes one; `[sign] key = \"FILE\"` in the configuration file names it",
+            )
+        })
+    }
+
     /// Where a key is that is named nowhere else.
     pub(super) fn key_file(&self) -> PathBuf {
         self.config.sign.key.clone().unwrap_or_else(default_file)

@@ -10,7 +10,6 @@ mod event;
 mod image;
 mod lay;
 mod schedule;
-mod statement;
 mod survey;
 
 use std::{
@@ -25,7 +24,6 @@ pub use challenge::{Comparison, Disagreement, Here, challenge};
 pub use event::{Event, How, Watch, Work};
 pub use image::{DISK, ImageFile, KERNELS, Placed, place, placed};
 pub use lay::{Error as LayError, lay};
-pub use statement::statements;
 
 pub use crate::sandbox::Status;
 

@@ -8,6 +8,7 @@
 //! trees/ab/HEX           a manifest, named by its sha256
 //! realisations/ab/HEX    what a key came to, as JSON
 //! logs/ab/HEX            what a script printed, by key
+//! attested/ab/HEX/ID     what was signed here of a step that was made a second time, by plan key and id of the key
 //! roots/NAME             what is kept, as JSON
 //! partial/HEX            downloads under way; the next try goes on where one stopped
 //! leases/HEX             locks, one for each thing that is being made
@@ -21,6 +22,7 @@
 //! flushed to the platter, so after a power cut a file may be empty or short; [`Store::verify`] reads every byte and puts
 //! aside what is damaged, which then counts as absent and is made again.
 
+mod attest;
 mod import;
 mod lease;
 mod materialise;
