@@ -297,7 +297,8 @@ fn the_ci_script_checks_the_lockfile_and_the_cache_and_reports_the_first_differe
 fn the_templates_of_ci_are_yaml_and_call_the_script() {
     let env = TestEnv::new();
     let parse = |file: &str| {
-        let program = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)";
+        let program =
+            "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)";
         let output = Command::new("/usr/bin/python3")
             .args(["-c", program])
             .arg(ci(file))

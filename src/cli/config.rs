@@ -1,5 +1,7 @@
 //! The user's configuration: `config.toml`.
 
+mod caches;
+
 use std::{
     collections::BTreeMap,
     num::NonZero,
@@ -8,6 +10,8 @@ use std::{
 
 use fs_err as fs;
 use serde::{Deserialize, Deserializer, de};
+
+pub(super) use caches::CacheEntry;
 
 use super::problem::{Failure, Problem};
 use crate::{
@@ -27,6 +31,16 @@ use crate::{
 /// mirrors = ["https://mirror.example"]
 /// server = "https://registry.example"
 /// plain-http = false
+///
+/// [[caches]]                      # who may have made things already; all but url may be left out
+/// url = "s3://bucket/prefix"      # or https://HOST/PATH, oci://REGISTRY/REPOSITORY, file:///DIRECTORY
+/// priority = 10                   # the lower, the earlier it is asked
+/// inputs = true                   # ask it for packages and layers too, before their mirrors
+/// endpoint = "https://s3.example" # of an S3 store, and its region
+/// region = "eu-west-1"
+/// token-file = "FILE"             # what a web server is shown
+/// keys = ["lab-d:BASE64"]         # count for what this cache has, besides those of [trust]
+/// need = 1                        # how many must agree on what it has
 ///
 /// [trust]                         # whose word counts for what was built elsewhere
 /// keys = ["lab-a:BASE64", "lab-b:BASE64", "lab-c:BASE64"]
@@ -49,6 +63,8 @@ pub(super) struct Config {
     pub(super) mirrors: BTreeMap<String, Vec<String>>,
     /// What is said of registries of images.
     pub(super) registries: BTreeMap<String, Registry>,
+    /// Who may have made things already.
+    pub(super) caches: Vec<CacheEntry>,
     /// Whom to believe.
     pub(super) trust: Trust,
     /// What to sign with.
@@ -118,8 +134,9 @@ impl Config {
                 format!("{}: {}", path.display(), error.to_string().trim()),
             )
         })?;
-        if let (Some(key), Some(dir)) = (&mut config.sign.key, path.parent()) {
-            *key = dir.join(&*key);
+        let tokens = config.caches.iter_mut().filter_map(|cache| cache.token_file.as_mut());
+        for file in tokens.chain(config.sign.key.as_mut()) {
+            *file = path.parent().map_or_else(|| file.clone(), |dir| dir.join(&*file));
         }
         Ok(config)
     }

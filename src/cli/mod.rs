@@ -1,6 +1,7 @@
 //! Arguments in, messages out. The only room that talks to a person.
 
 mod args;
+mod caches;
 mod commands;
 mod config;
 mod context;

@@ -184,6 +184,7 @@ impl Watch for Printer {
             Event::Retry { id, why } => {
                 self.say(&format!("{}: {why}; trying again", self.name(id)))
             }
+            Event::Note { text } => self.say(&text),
             Event::Done { id, how } => self.done(id, how),
         }
     }
@@ -195,6 +196,7 @@ fn verb(work: Work) -> &'static str {
         Work::Unpack => "unpack",
         Work::Merge => "merge",
         Work::Build => "build",
+        Work::Substitute => "take",
     }
 }
 

@@ -1,20 +1,25 @@
 //! What can be typed.
 
+mod caches;
 mod examples;
 mod judge;
 mod run;
+mod size;
+mod store;
 mod trust;
 
 use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use caches::Substitute;
 use examples::{
     BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES,
     LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, WHY_EXAMPLES,
 };
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
+pub(super) use store::{Collect, Pin, Store};
 pub(super) use trust::{Challenge, Key};
 
 /// Build byte-reproducible disk images for full-system simulation.
@@ -94,6 +99,9 @@ pub(super) struct Global {
     /// Say nothing but results and errors.
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub(super) quiet: bool,
+    /// Whom to ask for what is made already.
+    #[command(flatten)]
+    pub(super) substitute: Substitute,
 }
 
 /// The commands.
@@ -311,45 +319,6 @@ pub(super) enum Oci {
         name: String,
         /// Where to, such as `localhost:5000/team/name:tag`.
         reference: String,
-    },
-}
-
-/// `store`
-#[derive(Debug, Subcommand)]
-pub(super) enum Store {
-    /// List what is in it.
-    Ls,
-    /// Print the path of a blob or tree.
-    Path {
-        /// Its digest.
-        digest: String,
-    },
-    /// Check every byte; what is damaged is put aside, and built again when it is needed.
-    Verify,
-    /// Remove what no root needs.
-    ///
-    /// Images are roots: what they are made of stays. What only `build` made goes, and packages, unfinished downloads and the
-    /// sandboxes of failed builds; what is needed again is fetched or built again.
-    Gc {
-        /// Only say what would go.
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// List the roots: what gc keeps.
-    Roots {
-        /// Let gc have what this root keeps.
-        #[arg(long, value_name = "ROOT")]
-        remove: Option<String>,
-    },
-    /// Say which root keeps something.
-    Why {
-        /// Its digest.
-        digest: String,
-    },
-    /// Forget what a derivation came to, so that what it comes to next is believed.
-    Forget {
-        /// The derivation's key, as `vsbuild show` and the message about a difference name it.
-        key: String,
     },
 }
 

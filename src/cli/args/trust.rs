@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::{remote::Address, trust::PublicKey};
+use crate::remote::Address;
 
 /// `key`
 #[derive(Debug, Subcommand)]
@@ -43,7 +43,4 @@ pub(in crate::cli) struct Challenge {
     /// Where to build again: a directory, best on another file system. In the store, if not given.
     #[arg(long, requires = "rebuild", value_name = "DIR")]
     pub(in crate::cli) scratch: Option<PathBuf>,
-    /// Whose statements count, besides those whom the configuration trusts.
-    #[arg(long, value_name = "KEY")]
-    pub(in crate::cli) trusted_key: Vec<PublicKey>,
 }

@@ -1,6 +1,6 @@
 //! `challenge`: what others say of what was built here.
 
-use std::{collections::BTreeSet, env, path::Path, process::ExitCode};
+use std::{collections::BTreeSet, process::ExitCode};
 
 use serde_json::{Value, json};
 
@@ -14,11 +14,9 @@ use crate::{
         problem::{Failure, Problem},
     },
     digest::Digest,
-    fetch::{Apt, CredentialFiles, Registries},
     plan::{Derivation, Plan, StepId},
     realise::{self, Comparison, Disagreement, Here, Realised},
     recipe::Name,
-    remote::{self, Remote},
     store::Store,
     trust::{self, Keys, Policy},
 };
@@ -81,14 +79,13 @@ struct Other {
 impl Other {
     fn new(context: &Context, args: &Challenge) -> Result<Self, Problem> {
         let failed = |error: &dyn std::error::Error| Problem::from_error(Failure::Fetch, error);
-        let open = || open(context, args);
-        let cache = Cache::new(open()?);
+        let cache = Cache::new(context.remote(&args.cache)?);
         let address = cache.address().to_owned();
         if !cache.check().map_err(|error| failed(&error))? {
             return Err(Problem::new(Failure::Fetch, format!("there is no cache at {address}")));
         }
         let mut policy = context.policy();
-        policy.keys = policy.keys.with(args.trusted_key.iter().cloned());
+        policy.at.insert(address.clone(), context.keys_of(&args.cache));
         // Here everybody's word is to be heard, however few they are.
         policy.need_at.clear();
         let keys = policy.keys_at(&address);
@@ -97,7 +94,7 @@ impl Other {
             return Err(Problem::new(Failure::Input, message)
                 .help("--trusted-key KEY, or `keys` of [trust] in the configuration file"));
         }
-        let source = Source { remote: open()?, inputs: false };
+        let source = Source { remote: context.remote(&args.cache)?, inputs: false };
         let substituters = Substituters::new(vec![source], policy.clone());
         Ok(Self { address, keys, policy, substituters })
     }
@@ -155,21 +152,7 @@ impl Other {
     }
 }
 
-/// Speaks to the cache; nothing is asked yet.
-fn open(context: &Context, args: &Challenge) -> Result<Box<dyn Remote>, Problem> {
-    let credentials = CredentialFiles::of_user(|name| env::var_os(name));
-    let registries = Registries::new(&context.config.registries, credentials)
-        .map_err(|error| Problem::from_error(Failure::Input, &error))?;
-    let Apt { proxies, .. } = Apt::read(Path::new("/"));
-    let options = remote::Options {
-        registries,
-        proxies,
-        ..remote::Options::of_user(|name| env::var_os(name))
-    };
-    remote::open(&args.cache, &options).map_err(|error| Problem::from_error(Failure::Fetch, &error))
-}
-
-/// The steps that were made on this machine.
+/// The steps that were made on this machine, and not taken from others.
 fn own(
     plan: &Plan,
     realised: &Realised,
@@ -178,7 +161,8 @@ fn own(
     let mut own = BTreeSet::new();
     for (id, _) in plan.iter() {
         let Some(derivation) = realised.derivation(plan, id) else { continue };
-        if store.realisation(derivation.key().digest())?.is_some() {
+        let made = store.realisation(derivation.key().digest())?;
+        if made.is_some_and(|made| made.vouched.is_empty()) {
             own.insert(id);
         }
     }

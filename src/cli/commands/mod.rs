@@ -12,6 +12,7 @@ pub(super) mod lint;
 pub(super) mod lock;
 pub(super) mod oci;
 pub(super) mod on_gem5;
+mod pins;
 mod rebuild;
 pub(super) mod recipes;
 pub(super) mod report;

@@ -107,12 +107,12 @@ fn seed(
     to: &Store,
 ) -> Result<(), Problem> {
     let failed = |error: crate::store::Error| context.explain(error.into());
-    let fetcher = context.fetcher()?;
+    let (fetcher, substituters) = (context.fetcher()?, context.substituters()?);
     for id in plan.closure(goals.iter().copied()) {
         let Derivation::Fetch(fetch) = &plan.step(id).derivation else { continue };
         if !from.has_blob(&fetch.sha256) {
             // What is made of it was here, so it is not; collections remove what was only fetched.
-            let world = context.world(from, &fetcher, false);
+            let world = context.world(from, &fetcher, substituters.as_ref(), false);
             realise::realise(plan, &[id], &world, &context.printer)
                 .map_err(|error| context.explain(error))?;
         }
@@ -148,7 +148,13 @@ impl Elsewhere {
         fs::copy(context.helper(), &helper)?;
         let mut command = Command::new(&helper);
         command
-            .args(["--offline", "--jobs", &(context.jobs() + 1).to_string(), "--store"])
+            .args([
+                "--offline",
+                "--no-substitute",
+                "--jobs",
+                &(context.jobs() + 1).to_string(),
+                "--store",
+            ])
             .arg(self.store())
             .arg("--project")
             .arg(&project)

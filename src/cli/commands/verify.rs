@@ -17,9 +17,9 @@ use crate::{
         problem::{Failure, Problem},
     },
     digest::Digest,
-    realise,
+    realise::{self, Stated},
     recipe::Name,
-    trust::{self, Act, SecretKey},
+    trust::{self, Act, SecretKey, Statement},
 };
 
 pub(in crate::cli) fn run(context: &Context, args: &Verify) -> Result<ExitCode, Problem> {
@@ -79,16 +79,15 @@ pub(in crate::cli) fn run(context: &Context, args: &Verify) -> Result<ExitCode, 
 
 /// Signs what the second build came to, since it was the same as the first, and keeps that in the store.
 fn attest(context: &Context, second: &Second, key: &SecretKey) -> Result<Vec<String>, Problem> {
+    let failed = |error| context.explain(error);
     let store = context.store()?;
-    let Second { plan, goals, realised, .. } = second;
-    let said = realise::statements(plan, &plan.plan_keys(), goals, realised, Act::Rebuilt);
+    let made = realise::closure(&second.plan, &second.goals, &second.store).map_err(failed)?;
     let by = key.public().id().to_string();
     let mut envelopes = Vec::new();
-    for statement in &said {
-        let envelope = trust::sign(statement, key);
-        store
-            .attest(&statement.plan_key, &by, &envelope)
-            .map_err(|error| context.explain(error.into()))?;
+    for Stated { plan_key, claims, .. } in made.stated {
+        let statement = Statement { plan_key, act: Act::Rebuilt, claims };
+        let envelope = trust::sign(&statement, key);
+        store.attest(&plan_key, &by, &envelope).map_err(|error| failed(error.into()))?;
         envelopes.push(String::from_utf8_lossy(&envelope).into_owned());
     }
     Ok(envelopes)
