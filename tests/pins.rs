@@ -25,7 +25,10 @@ fn made(store: &Store, key: &str, texts: &[&str], inputs: &[Digest]) -> Digest {
     let mut draft = Draft::with_root(Meta::root_owned(0o755, Time::from_seconds(5)));
     for text in texts {
         let kind = NodeKind::File(store.put(&mut text.as_bytes()).unwrap());
-        draft.insert(GuestPath::new(*text).unwrap(), Node::Inode(Inode { meta: meta.clone(), kind }));
+        draft.insert(
+            GuestPath::new(*text).unwrap(),
+            Node::Inode(Inode { meta: meta.clone(), kind }),
+        );
     }
     let output = store.put_tree(&draft.finish().unwrap()).unwrap();
     let vouched = vec![store.put_statement(format!("somebody says {key}").as_bytes()).unwrap()];
@@ -148,7 +151,8 @@ fn the_oldest_goes_first_until_the_rest_fits() {
         let kind = NodeKind::File(blob);
         let meta = Meta::root_owned(0o644, Time::from_seconds(5));
         let mut draft = Draft::with_root(Meta::root_owned(0o755, Time::from_seconds(5)));
-        draft.insert(GuestPath::new(name).unwrap(), Node::Inode(Inode { meta: meta.clone(), kind }));
+        draft
+            .insert(GuestPath::new(name).unwrap(), Node::Inode(Inode { meta: meta.clone(), kind }));
         trees.push(store.put_tree(&draft.finish().unwrap()).unwrap());
         moment();
     }

@@ -63,3 +63,15 @@ pub(super) const WHY_EXAMPLES: &str = "\
 Examples:
   vsbuild why hello libc6          how a package came in
   vsbuild why hello linux-6.1      how a recipe came in";
+
+pub(super) const CHALLENGE_EXAMPLES: &str = "\
+Exit codes:
+  0  nothing differs, of what both sides made
+  4  something differs, or the cache has a statement that was tampered with
+  5  the cache cannot be reached
+
+Examples:
+  vsbuild challenge https://cache.other-lab         all images that the lockfile has hashes of
+  vsbuild challenge s3://lab-cache/vsbuild hello    one image, or another recipe
+  vsbuild challenge /srv/cache hello --rebuild      build it anew for that
+  vsbuild challenge /srv/cache --json               for a program";

@@ -14,13 +14,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use caches::Substitute;
 use examples::{
-    BUILD_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES, LINT_EXAMPLES,
-    LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, WHY_EXAMPLES,
+    BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES,
+    LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, WHY_EXAMPLES,
 };
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
 pub(super) use store::{Collect, Pin, Store};
-pub(super) use trust::Key;
+pub(super) use trust::{Challenge, Key};
 
 /// Build byte-reproducible disk images for full-system simulation.
 ///
@@ -130,6 +130,9 @@ pub(super) enum Command {
     Lint(Lint),
     /// Compare images with the hashes of the lockfile.
     Verify(Verify),
+    /// Compare what was built here with what others say, and name the first difference.
+    #[command(after_help = CHALLENGE_EXAMPLES)]
+    Challenge(Challenge),
     /// Pin the packages that recipes ask for, in lockfile.toml.
     #[command(after_help = LOCK_EXAMPLES)]
     Lock(Lock),
@@ -220,6 +223,12 @@ pub(super) struct Verify {
     /// Where to build the second time: a directory, best on another file system. In the store, if not given.
     #[arg(long, requires = "rebuild", value_name = "DIR")]
     pub(super) scratch: Option<PathBuf>,
+    /// Sign that it came out the same, with the key of the configuration, so that it can be pushed.
+    #[arg(long, requires = "rebuild")]
+    pub(super) attest: bool,
+    /// Write what was signed here as well, one DSSE envelope a line.
+    #[arg(long, requires = "attest", value_name = "FILE")]
+    pub(super) attest_out: Option<PathBuf>,
 }
 
 /// `lock`
