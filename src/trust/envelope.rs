@@ -141,6 +141,15 @@ pub fn open(bytes: &[u8], keys: &Keys) -> Result<Opened, Rejected> {
     }
 }
 
+/// What a statement says, whoever signed it, if anybody did: to know what it is about, never to believe it.
+pub fn peek(bytes: &[u8]) -> Result<Statement, Rejected> {
+    let envelope: Envelope =
+        serde_json::from_slice(bytes).map_err(|error| Rejected::NoEnvelope(error.to_string()))?;
+    let payload = decode(&envelope.payload)
+        .ok_or_else(|| Rejected::NoEnvelope("it is not base64".to_owned()))?;
+    Statement::from_json(&payload).map(|(_, statement)| statement)
+}
+
 /// Which trusted key made a signature. Where a hint names one, only that one is tried.
 fn checked(hint: &str, message: &[u8], sig: &[u8], keys: &Keys) -> Result<KeyId, Rejected> {
     let unknown = || Rejected::Unknown(Vec::from_iter((!hint.is_empty()).then(|| hint.to_owned())));

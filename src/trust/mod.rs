@@ -12,7 +12,7 @@ mod key;
 mod policy;
 mod statement;
 
-pub use envelope::{Opened, PAYLOAD_TYPE, Rejected, open, sign};
+pub use envelope::{Opened, PAYLOAD_TYPE, Rejected, open, peek, sign};
 pub use key::{BadKey, KeyId, PublicKey, SecretKey};
 pub use policy::{Believed, Keys, Policy, Rule, Verdict, Who};
 pub use statement::{Act, BUILD_TYPE, Claim, Statement};
