@@ -36,10 +36,6 @@ impl Caller {
         &self.name
     }
 
-    pub(super) fn right(&self) -> Option<Right> {
-        self.right
-    }
-
     /// Whether they may: without a token another one may help, with one it is not enough.
     pub(super) fn must(&self, needed: Right) -> Result<(), Refusal> {
         match self.right {

@@ -17,8 +17,7 @@ use super::{
     access::{Caller, Refusal},
     body::{Counted, Seen},
     desk::Desk,
-    network,
-    read, upload,
+    network, read, upload,
 };
 
 /// The longest path that is written into the log.
@@ -66,7 +65,8 @@ impl Answering {
     ) -> Result<hyper::Response<Counted>, Infallible> {
         let Self { desk, router, peer, busy } = self;
         let since = Instant::now();
-        let client = network::client(peer, &forwarded(request.headers()), &desk.config.trusted_proxies);
+        let client =
+            network::client(peer, &forwarded(request.headers()), &desk.config.trusted_proxies);
         let (method, caller) = (request.method().clone(), desk.caller(request.headers()));
         let name = caller.as_ref().map_or("?", Caller::name);
         // A URI has no spaces and no control characters: hyper does not take others.

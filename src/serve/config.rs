@@ -40,6 +40,7 @@ use super::Network;
 /// [serve.gc]
 /// every = 24                               # hours
 /// older-than = 90                          # days
+/// max-size = "400 GiB"                     # older things go earlier, so that not more stays
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -132,6 +133,9 @@ pub struct Gc {
     pub every: u64,
     /// Days that what nobody pinned stays.
     pub older_than: u64,
+    /// If more than this would stay, older statements go earlier, and what only they lead to.
+    #[serde(default)]
+    pub max_size: Option<Size>,
 }
 
 impl Default for Config {

@@ -95,7 +95,10 @@ impl Metrics {
         text.head("requests_total", "counter", "Requests answered.");
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         for ((method, status), count) in requests.iter() {
-            text.line(&format!("requests_total{{method=\"{method}\",status=\"{status}\"}}"), *count);
+            text.line(
+                &format!("requests_total{{method=\"{method}\",status=\"{status}\"}}"),
+                *count,
+            );
         }
         drop(requests);
         text.head("uploads_refused_total", "counter", "Uploads refused, by why.");
@@ -110,7 +113,12 @@ impl Metrics {
         let away = read(&self.turned_away);
         text.one("connections_refused_total", "counter", "Connections over the limit.", away);
         let lost = read(&self.lines_lost);
-        text.one("log_lines_lost_total", "counter", "Lines that the access log did not take.", lost);
+        text.one(
+            "log_lines_lost_total",
+            "counter",
+            "Lines that the access log did not take.",
+            lost,
+        );
         let collected = read(&self.collected);
         text.one("collected_bytes_total", "counter", "Bytes of garbage removed.", collected);
         text.head("objects", "gauge", "Files kept, by kind.");
@@ -133,7 +141,10 @@ struct Text(String);
 
 impl Text {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = write!(self.0, "# HELP vsbuild_cache_{name} {help}\n# TYPE vsbuild_cache_{name} {kind}\n");
+        let _ = write!(
+            self.0,
+            "# HELP vsbuild_cache_{name} {help}\n# TYPE vsbuild_cache_{name} {kind}\n"
+        );
     }
 
     fn line(&mut self, name: &str, value: u64) {

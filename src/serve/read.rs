@@ -44,7 +44,9 @@ pub(super) async fn file(
     let name = item.name();
     let headers = request.headers();
     let absent = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Refusal::NotFound(name.to_string()),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Refusal::NotFound(name.to_string())
+        }
         _ => Refusal::Fault(error),
     };
     let mut file = tokio::fs::File::open(desk.files.place(&name)).await.map_err(absent)?;
@@ -62,7 +64,8 @@ pub(super) async fn file(
     let text = |text: String| HeaderValue::try_from(text).expect("tags and numbers are plain");
     out.insert(header::ETAG, text(tag.clone()));
     let who = if desk.config.read == Reading::Anyone { "public" } else { "private" };
-    let long = if check::fixed(&item).is_some() { "max-age=31536000, immutable" } else { "no-cache" };
+    let long =
+        if check::fixed(&item).is_some() { "max-age=31536000, immutable" } else { "no-cache" };
     out.insert(header::CACHE_CONTROL, text(format!("{who}, {long}")));
     out.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     out.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

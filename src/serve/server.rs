@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -30,9 +30,8 @@ use tokio_rustls::{
 };
 
 use super::{
-    Error,
-    answer,
-    config::{Config, Reading, Tls},
+    Error, answer,
+    config::{Config, Gc, Reading, Tls},
     desk::Desk,
     listen::Hall,
     log::Log,
@@ -41,7 +40,7 @@ use super::{
     usage::{self, Usage},
 };
 use crate::{
-    cache::{FORMAT, Item},
+    cache::{Cache, FORMAT, Item, Terms},
     remote::Directory,
     trust::{BadKey, KeyId, Keys, PublicKey},
 };
@@ -56,7 +55,6 @@ const LISTS: usize = 8;
 const DISK_THREADS: usize = 64;
 
 /// A server that listens already.
-#[derive(Debug)]
 pub struct Server {
     desk: Arc<Desk>,
     listener: TcpListener,
@@ -137,6 +135,7 @@ impl Server {
             let router = answer::router(&self.desk);
             let hall = Hall { desk: self.desk.clone(), router, tls: self.tls.clone() };
             let counting = tokio::spawn(count_again(self.desk.clone()));
+            let collecting = tokio::spawn(collect_again(self.desk.clone()));
             let mut open = tokio::spawn(hall.open(listener, stop));
             loop {
                 match signals.next().await {
@@ -153,6 +152,7 @@ impl Server {
                 () = signals.stopped() => (),
             }
             counting.abort();
+            collecting.abort();
             Ok(())
         });
         // A thread that waits for the disk is not waited for.
@@ -223,6 +223,38 @@ async fn count_again(desk: Arc<Desk>) {
         // A walk that fails counts less, until the next one.
         let _ = tokio::task::spawn_blocking(move || desk.usage.count(&desk.dir)).await;
     }
+}
+
+/// Collects garbage as often as the configuration says. What is sent at that time is kept by the mark of who pushes it.
+async fn collect_again(desk: Arc<Desk>) {
+    let Some(gc) = desk.config.gc.clone() else { return };
+    let mut times = interval(Duration::from_secs(gc.every.max(1).saturating_mul(60 * 60)));
+    loop {
+        times.tick().await;
+        let (here, terms) = (desk.clone(), terms(&gc));
+        let collected = tokio::task::spawn_blocking(move || {
+            let collected = Cache::new(Box::new(here.files.clone())).collect(&terms);
+            here.usage.count(&here.dir);
+            collected
+        });
+        match collected.await {
+            Ok(Ok(collection)) => {
+                let (count, bytes) = (collection.remove.len(), collection.bytes());
+                desk.metrics.collected.fetch_add(bytes, Ordering::Relaxed);
+                desk.say(&format!(
+                    "collected {count} files, {bytes} bytes; {} stay",
+                    collection.kept
+                ));
+            }
+            Ok(Err(error)) => desk.say(&format!("nothing collected: {error}")),
+            Err(error) => desk.say(&format!("nothing collected: {error}")),
+        }
+    }
+}
+
+fn terms(gc: &Gc) -> Terms {
+    let older_than = gc.older_than.saturating_mul(24 * 60 * 60);
+    Terms { older_than, max_size: gc.max_size.map(|size| size.0) }
 }
 
 /// Removes what an earlier server did not finish.

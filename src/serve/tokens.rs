@@ -79,7 +79,8 @@ impl Tokens {
         let mut found = None;
         for token in &self.tokens {
             let pairs = token.hash.as_bytes().iter().zip(hash.as_bytes());
-            let differ = pairs.fold(0, |differ, (one, other)| hint::black_box(differ | one ^ other));
+            let differ =
+                pairs.fold(0, |differ, (one, other)| hint::black_box(differ | one ^ other));
             if differ == 0 {
                 found = Some(Caller::named(&token.name, token.right));
             }
@@ -100,7 +101,8 @@ mod tests {
         let text = format!("# who\n\nci a-rather-long-token WRITE\nann sha256:{hash} admin\n");
         let tokens = Tokens::parse(&text).unwrap();
         assert!(!tokens.hashed);
-        let right = |token| tokens.find(token).map(|caller| (caller.name().to_owned(), caller.right()));
+        let right =
+            |token| tokens.find(token).map(|caller| (caller.name().to_owned(), caller.right()));
         assert_eq!(right("a-rather-long-token"), Some(("ci".to_owned(), Some(Right::Write))));
         assert_eq!(right("another-long-token"), Some(("ann".to_owned(), Some(Right::Admin))));
         assert_eq!(right("a-rather-long-toke"), None);

@@ -99,7 +99,8 @@ async fn take(
         }
     }
     let most = check::longest(&item, desk.config.limits.upload.0);
-    let told = headers.get(header::CONTENT_LENGTH).and_then(|told| told.to_str().ok()?.parse().ok());
+    let told =
+        headers.get(header::CONTENT_LENGTH).and_then(|told| told.to_str().ok()?.parse().ok());
     if told.is_some_and(|told: u64| told > most) {
         return Err(Refusal::TooLong(most));
     }
@@ -137,7 +138,8 @@ impl Coming {
         let Ok(frame) = timeout(Duration::from_secs(stall), self.frame()).await else {
             return Err(Refusal::TooSlow(stall));
         };
-        let Some(bytes) = frame.transpose().map_err(|error| Refusal::Cut(error.to_string()))? else {
+        let Some(bytes) = frame.transpose().map_err(|error| Refusal::Cut(error.to_string()))?
+        else {
             return Ok(None);
         };
         self.received += bytes.len() as u64;
@@ -210,14 +212,18 @@ impl Upload {
 
 /// `DELETE /NAME`
 pub(super) async fn delete(State(desk): State<Arc<Desk>>, request: Request) -> Response {
-    match remove(&desk, &request).await {
+    let (item, caller) = (item(&request), caller(&request));
+    let removed = match item {
+        Ok(item) => remove(&desk, item, caller).await,
+        Err(refusal) => Err(refusal),
+    };
+    match removed {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(refusal) => desk.refuse(refusal),
     }
 }
 
-async fn remove(desk: &Arc<Desk>, request: &Request) -> Result<(), Refusal> {
-    let item = item(request)?;
+async fn remove(desk: &Arc<Desk>, item: Item, caller: Caller) -> Result<(), Refusal> {
     let needed = match item {
         // Who pushes takes the mark away that says so.
         Item::Pushing(_) => Right::Write,
@@ -230,8 +236,8 @@ async fn remove(desk: &Arc<Desk>, request: &Request) -> Result<(), Refusal> {
         | Item::Statement { .. }
         | Item::Pin(_) => Right::Admin,
     };
-    caller(request).must(needed)?;
-    let desk = desk.clone();
+    caller.must(needed)?;
+    let (desk, name) = (desk.clone(), item.name());
     let removed = blocking(move || {
         let place = desk.files.place(&item.name());
         let _gate = desk.usage.gate();
@@ -242,7 +248,7 @@ async fn remove(desk: &Arc<Desk>, request: &Request) -> Result<(), Refusal> {
     });
     removed.await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            Refusal::NotFound(request.uri().path().trim_start_matches('/').to_owned())
+            Refusal::NotFound(name.to_string())
         }
         _ => Refusal::Fault(error),
     })

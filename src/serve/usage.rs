@@ -105,7 +105,8 @@ impl Room {
         let over = |used: u64, quota: Option<u64>| {
             quota.is_some_and(|quota| used.saturating_add(more) > quota)
         };
-        if more > 0 && over(kept.bytes.saturating_add(coming), self.usage.quota.total.map(|s| s.0)) {
+        if more > 0 && over(kept.bytes.saturating_add(coming), self.usage.quota.total.map(|s| s.0))
+        {
             return Err(Full("the quota of this cache is used up".to_owned()));
         }
         let theirs = |map: &BTreeMap<String, u64>| map.get(&self.owner).copied().unwrap_or(0);
@@ -166,7 +167,10 @@ pub(super) fn own(file: &File, owner: &str) -> Result<(), Errno> {
 pub(super) fn owner(path: &Path) -> String {
     let mut name = [0; LONGEST_OWNER];
     let length = getxattr(path, OWNER, &mut name[..]).unwrap_or(0);
-    String::from_utf8(name[..length].to_vec()).ok().filter(|name| !name.is_empty()).unwrap_or("-".to_owned())
+    String::from_utf8(name[..length].to_vec())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or("-".to_owned())
 }
 
 /// All files of a cache below a place in it, in the order of their paths.

@@ -63,3 +63,9 @@ pub(super) const WHY_EXAMPLES: &str = "\
 Examples:
   vsbuild why hello libc6          how a package came in
   vsbuild why hello linux-6.1      how a recipe came in";
+
+pub(super) const SERVE_EXAMPLES: &str = "\
+Examples:
+  vsbuild cache serve /srv/cache                                      on this machine, to be read only
+  vsbuild cache serve /srv/cache --listen 0.0.0.0:8470 --tokens tokens --key lab-a:BASE64
+  vsbuild cache serve /srv/cache --config /etc/vsbuild/serve.toml     as docs/serve.md shows";

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod cache;
 mod examples;
 mod judge;
 mod run;
@@ -9,6 +10,7 @@ use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use cache::{Cache, Serve};
 use examples::{
     BUILD_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES, LINT_EXAMPLES,
     LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, WHY_EXAMPLES,
@@ -150,6 +152,9 @@ pub(super) enum Command {
     /// Make keys that sign what is built here.
     #[command(subcommand)]
     Key(Key),
+    /// Look after caches, which builders share.
+    #[command(subcommand)]
+    Cache(Cache),
     /// Print a completion script for a shell.
     Completions(Completions),
     /// Write the manual pages into a directory.
