@@ -77,6 +77,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["serve"]),
     ("tokio", &["serve"]),
     ("tokio_rustls", &["serve"]),
+    ("hyper", &["serve"]),
     ("hyper_util", &["serve"]),
     ("ext4_view", &["compare"]),
     ("nix", &["sandbox"]),

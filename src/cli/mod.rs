@@ -17,7 +17,7 @@ use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 
-use args::{Cli, Command};
+use args::{Cache, Cli, Command};
 use context::Context;
 use problem::Problem;
 
@@ -51,6 +51,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Oci(command) => commands::oci::run(&context, &command),
         Command::Store(command) => commands::store::run(&context, &command),
         Command::Key(command) => commands::key::run(&context, &command),
+        Command::Cache(Cache::Serve(args)) => commands::serve::run(&context, &args),
         Command::Completions(args) => commands::about::completions(&args),
         Command::Man(args) => commands::about::man(&args),
     }

@@ -75,3 +75,8 @@ Examples:
   vsbuild challenge s3://lab-cache/vsbuild hello    one image, or another recipe
   vsbuild challenge /srv/cache hello --rebuild      build it anew for that
   vsbuild challenge /srv/cache --json               for a program";
+pub(super) const SERVE_EXAMPLES: &str = "\
+Examples:
+  vsbuild cache serve /srv/cache                                      on this machine, to be read only
+  vsbuild cache serve /srv/cache --listen 0.0.0.0:8470 --tokens tokens --key lab-a:BASE64
+  vsbuild cache serve /srv/cache --config /etc/vsbuild/serve.toml     as docs/serve.md shows";

@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod caches;
+mod cache;
 mod examples;
 mod judge;
 mod run;
@@ -13,6 +14,7 @@ use std::{num::NonZero, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use caches::Substitute;
+pub(super) use cache::{Cache, Serve};
 use examples::{
     BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES,
     LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, WHY_EXAMPLES,
@@ -161,6 +163,9 @@ pub(super) enum Command {
     /// Make keys that sign what is built here.
     #[command(subcommand)]
     Key(Key),
+    /// Look after caches, which builders share.
+    #[command(subcommand)]
+    Cache(Cache),
     /// Print a completion script for a shell.
     Completions(Completions),
     /// Write the manual pages into a directory.
