@@ -78,6 +78,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["serve"]),
     ("hyper_util", &["serve"]),
     ("ext4_view", &["compare"]),
+    ("sha1", &["bill"]),
     ("nix", &["sandbox"]),
     ("seccompiler", &["sandbox"]),
     ("resolvo", &["resolve"]),

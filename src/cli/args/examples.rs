@@ -63,3 +63,10 @@ pub(super) const WHY_EXAMPLES: &str = "\
 Examples:
   vsbuild why hello libc6          how a package came in
   vsbuild why hello linux-6.1      how a recipe came in";
+
+pub(super) const SBOM_EXAMPLES: &str = "\
+Examples:
+  vsbuild sbom hello -o hello.spdx.json
+  vsbuild sbom functions --format cyclonedx -o functions.cdx.json
+
+The same image has the same bill, byte for byte, wherever it is written.";

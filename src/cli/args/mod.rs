@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod bill;
 mod examples;
 mod judge;
 mod run;
@@ -8,9 +9,10 @@ use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use bill::{Sbom, SbomFormat};
 use examples::{
     BUILD_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES, LINT_EXAMPLES,
-    LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, WHY_EXAMPLES,
+    LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, SBOM_EXAMPLES, WHY_EXAMPLES,
 };
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
@@ -120,6 +122,9 @@ pub(super) enum Command {
     Lint(Lint),
     /// Compare images with the hashes of the lockfile.
     Verify(Verify),
+    /// Write the bill of material of an image: everything that is in it, and what it was made from.
+    #[command(after_help = SBOM_EXAMPLES)]
+    Sbom(Sbom),
     /// Pin the packages that recipes ask for, in lockfile.toml.
     #[command(after_help = LOCK_EXAMPLES)]
     Lock(Lock),

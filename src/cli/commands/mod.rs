@@ -14,6 +14,7 @@ mod rebuild;
 pub(super) mod recipes;
 pub(super) mod report;
 pub(super) mod run;
+pub(super) mod sbom;
 pub(super) mod shell;
 pub(super) mod store;
 pub(super) mod sweep;
