@@ -6,8 +6,6 @@ It uses plain objects of m5 only: the standard library asks for Ruby's protocols
 writes comes out of gem5 as it is written.
 """
 
-import ctypes
-import signal
 import sys
 
 import m5
@@ -51,15 +49,8 @@ def machine(program: str, arguments: list[str]) -> System:
     return system
 
 
-def die_with_parent() -> None:
-    """Ends this gem5 when whoever started it is gone, however that came about."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
 def main() -> None:
     """Simulates until the program ends; its exit code is gem5's."""
-    die_with_parent()
     program, *arguments = sys.argv[1:]
     root = Root(full_system=False, system=machine(program, arguments))
     m5.instantiate()

@@ -6,12 +6,12 @@ Knows nothing of gem5, so that it can be tested without one.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 # Version of the JSON. vsbuild and harness are one, so only a mistake makes them differ.
-FORMAT = 1
+FORMAT = 2
 
 CPUS = ("atomic", "kvm", "timing", "minor", "o3")
 UNTIL = ("booted", "warm", "end")
@@ -61,8 +61,6 @@ class Leg:
     invocations: int
     # The last tick; 0 if there is none.
     max_ticks: int
-    # The process that must outlive this one.
-    parent: int = field(default=0)
 
 
 def read(text: str) -> Leg:
@@ -78,7 +76,7 @@ def read(text: str) -> Leg:
     known = {entry.name for entry in fields(Leg)}
     if unknown := sorted(given.keys() - known):
         raise Mistake(f"unknown keys: {', '.join(unknown)}")
-    if missing := sorted(known - given.keys() - {"parent"}):
+    if missing := sorted(known - given.keys()):
         raise Mistake(f"missing keys: {', '.join(missing)}")
     for name in ("kernel", "disk", "restore", "checkpoint"):
         given[name] = None if given[name] is None else Path(given[name])

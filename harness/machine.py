@@ -113,7 +113,11 @@ def _shape(core: m5.objects.BaseO3CPU, wanted: dict[str, object]) -> None:
     """Gives an out-of-order core its sizes."""
     for key, value in wanted.items():
         if key == "branch":
-            core.branchPred = getattr(m5.objects, BRANCH[str(value)])()
+            core.branchPred = _predictor(str(value))
+            continue
+        if key == "iq" and hasattr(m5.objects, "IQUnit"):
+            # Since 25.1 a core may have several queues.
+            core.instQueues = [m5.objects.IQUnit(numEntries=value)]
             continue
         if key not in O3:
             raise Mistake(f"o3: unknown key {key}")
@@ -121,6 +125,16 @@ def _shape(core: m5.objects.BaseO3CPU, wanted: dict[str, object]) -> None:
             if not hasattr(core, parameter):
                 raise Mistake(f"o3: this gem5 has no {parameter}, which {key} needs")
             setattr(core, parameter, value)
+
+
+def _predictor(name: str) -> m5.objects.BranchPredictor:
+    """A predictor of branches. In newer gem5 the class says only whether a branch is taken, and is a part of the predictor."""
+    if name not in BRANCH:
+        raise Mistake(f"o3: branch is {name!r}, not one of {', '.join(BRANCH)}")
+    predictor = getattr(m5.objects, BRANCH[name])()
+    if isinstance(predictor, m5.objects.BranchPredictor):
+        return predictor
+    return m5.objects.BranchPredictor(conditionalBranchPred=predictor)
 
 
 class Caches(AbstractClassicCacheHierarchy):

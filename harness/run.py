@@ -10,11 +10,8 @@ directory is part of every result.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import importlib
 import json
-import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -23,9 +20,6 @@ import m5
 from course import Course
 from heartbeat import FIRST, next_period
 from leg import Leg, Mistake, read
-
-# `prctl` with this argument has the kernel end this process when its parent ends.
-PR_SET_PDEATHSIG = 1
 
 
 class Events:
@@ -131,13 +125,6 @@ class Gem5:
         m5.stats.dump()
 
 
-def _end_with(parent: int) -> None:
-    """No simulation outlives the one who wants to know."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent and os.getppid() != parent:
-        sys.exit("the process that started this simulation is gone")
-
-
 def _admit_no_ruby() -> None:
     """A gem5 without Ruby names no coherence protocol, and 24.x's standard library then refuses to go on. Classic caches
     have no use for one, so any name will do."""
@@ -151,7 +138,6 @@ def main() -> None:
     """Simulates the leg whose file is the argument."""
     try:
         leg = read(Path(sys.argv[1]).read_text(encoding="utf-8"))
-        _end_with(leg.parent)
         _admit_no_ruby()
         events = Events(Path(m5.options.outdir))
         simulation = Gem5(leg, events)

@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("run", &["digest", "path", "tree", "plan", "store"]),
     ("report", &[]),
-    ("fitness", &["digest", "path", "tree", "formats", "store"]),
+    ("fitness", &["digest", "path", "tree", "formats", "store", "run"]),
     ("compare", &["digest", "path", "tree", "formats", "lock", "plan", "store"]),
     ("bill", &["digest", "path", "tree", "formats", "plan", "store"]),
     (
@@ -73,6 +73,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["fetch", "serve"]),
     ("rusty_s3", &["remote"]),
     ("ed25519_dalek", &["trust"]),
+    ("getrandom", &["cli"]),
     ("axum", &["serve"]),
     ("tokio", &["serve"]),
     ("tokio_rustls", &["serve"]),

@@ -2,14 +2,18 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZero,
     path::{Path, PathBuf},
 };
 
 use fs_err as fs;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::problem::{Failure, Problem};
-use crate::fetch::Registry;
+use crate::{
+    fetch::Registry,
+    trust::{KeyId, PublicKey},
+};
 
 /// What may stand in the configuration file. All of it is optional.
 ///
@@ -23,6 +27,18 @@ use crate::fetch::Registry;
 /// mirrors = ["https://mirror.example"]
 /// server = "https://registry.example"
 /// plain-http = false
+///
+/// [trust]                         # whose word counts for what was built elsewhere
+/// keys = ["lab-a:BASE64", "lab-b:BASE64", "lab-c:BASE64"]
+/// revoked = ["0123456789abcdef"]  # keys or their ids: do not count, whoever lists them
+/// need = 2                        # how many must agree; one, if not given
+///
+/// [trust.recipes."linux-6.1"]     # what goes for a recipe instead
+/// need = 3
+/// keys = ["lab-a:BASE64"]         # only these of the trusted keys count, if given
+///
+/// [sign]
+/// key = "FILE"                    # signs what is built here, as `vsbuild key generate` wrote it
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -33,6 +49,57 @@ pub(super) struct Config {
     pub(super) mirrors: BTreeMap<String, Vec<String>>,
     /// What is said of registries of images.
     pub(super) registries: BTreeMap<String, Registry>,
+    /// Whom to believe.
+    pub(super) trust: Trust,
+    /// What to sign with.
+    pub(super) sign: Sign,
+}
+
+/// Whom to believe of what was built elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Trust {
+    /// Keys whose statements count.
+    pub(super) keys: Vec<PublicKey>,
+    /// Keys that do not count any more.
+    pub(super) revoked: Vec<Which>,
+    /// How many must agree.
+    pub(super) need: Option<NonZero<usize>>,
+    /// What goes for a recipe instead.
+    pub(super) recipes: BTreeMap<String, TrustRule>,
+}
+
+/// What one recipe needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TrustRule {
+    /// How many must agree.
+    pub(super) need: Option<NonZero<usize>>,
+    /// Which of the trusted keys count.
+    pub(super) keys: Option<Vec<Which>>,
+}
+
+/// Which key, written as its id or as the key itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Which(pub(super) KeyId);
+
+impl<'de> Deserialize<'de> for Which {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let id = match text.parse::<PublicKey>() {
+            Ok(key) => Ok(key.id()),
+            Err(_) => text.parse::<KeyId>(),
+        };
+        id.map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// What to sign with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Sign {
+    /// The file of a secret key, from the directory of the configuration file.
+    pub(super) key: Option<PathBuf>,
 }
 
 impl Config {
@@ -45,11 +112,15 @@ impl Config {
             }
             Err(error) => return Err(Problem::from_error(Failure::Input, &error)),
         };
-        toml::from_str(&text).map_err(|error| {
+        let mut config: Self = toml::from_str(&text).map_err(|error| {
             Problem::new(
                 Failure::Input,
                 format!("{}: {}", path.display(), error.to_string().trim()),
             )
-        })
+        })?;
+        if let (Some(key), Some(dir)) = (&mut config.sign.key, path.parent()) {
+            *key = dir.join(&*key);
+        }
+        Ok(config)
     }
 }

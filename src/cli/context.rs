@@ -205,7 +205,8 @@ impl Context {
     }
 }
 
-fn config_home() -> PathBuf {
+/// Where configuration is: `$XDG_CONFIG_HOME`, else `$HOME/.config` (XDG base directories 0.8).
+pub(super) fn config_home() -> PathBuf {
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
     env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)

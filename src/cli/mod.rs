@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod explain;
 mod graph;
+mod keys;
 mod manifest;
 mod printer;
 mod problem;
@@ -48,6 +49,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Shell(args) => commands::shell::run(&context, &args),
         Command::Oci(command) => commands::oci::run(&context, &command),
         Command::Store(command) => commands::store::run(&context, &command),
+        Command::Key(command) => commands::key::run(&context, &command),
         Command::Completions(args) => commands::about::completions(&args),
         Command::Man(args) => commands::about::man(&args),
     }

@@ -4,7 +4,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// How long a server does not want to be asked (RFC 9110, 10.2.3). It may say a number of seconds, or a time, which is
 /// taken by the server's own clock.
-pub(super) fn rest(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn rest(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
     let wanted = text(RETRY_AFTER)?;
     if let Ok(seconds) = wanted.parse() {

@@ -18,20 +18,20 @@ const REDIRECTS: usize = 8;
 /// Pools of connections, shared by all threads. Each is made when it is first needed, since reading the host's
 /// certificates takes a while.
 #[derive(Debug)]
-pub(super) struct Clients {
+pub(crate) struct Clients {
     options: Options,
     made: Mutex<BTreeMap<Way, Result<Client, String>>>,
 }
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Way {
-    pub(super) to: To,
-    pub(super) redirects: Redirects,
+pub(crate) struct Way {
+    pub(crate) to: To,
+    pub(crate) redirects: Redirects,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum To {
+pub(crate) enum To {
     Archive,
     Registry,
     /// A server on this machine, which no proxy could reach.
@@ -39,7 +39,7 @@ pub(super) enum To {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Redirects {
+pub(crate) enum Redirects {
     /// Goes where a server sends it, but takes no credentials to another one.
     Follow,
     /// Stays where it was told to go: for requests whose bodies are not for everybody.
@@ -47,15 +47,15 @@ pub(super) enum Redirects {
 }
 
 impl Clients {
-    pub(super) fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         Self { options, made: Mutex::default() }
     }
 
-    pub(super) fn options(&self) -> &Options {
+    pub(crate) fn options(&self) -> &Options {
         &self.options
     }
 
-    pub(super) fn get(&self, way: Way) -> Result<Client, Failure> {
+    pub(crate) fn get(&self, way: Way) -> Result<Client, Failure> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let client = made.entry(way).or_insert_with(|| client(&self.options, way));
         client.clone().map_err(Failure::Refused)
@@ -102,7 +102,7 @@ fn through(builder: ClientBuilder, proxies: &Proxies) -> Result<ClientBuilder, S
 }
 
 /// The error with its first cause in one line, without the address.
-pub(super) fn describe(error: &reqwest::Error) -> String {
+pub(crate) fn describe(error: &reqwest::Error) -> String {
     let text = if error.is_timeout() {
         return "timed out".to_owned();
     } else if error.is_connect() {

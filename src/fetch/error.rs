@@ -100,6 +100,22 @@ pub enum Error {
         /// What the registry said.
         tried: Tried,
     },
+    /// The registry does not let things be deleted.
+    #[error("{piece} cannot be deleted{tried}")]
+    Undeletable {
+        /// What was to be deleted.
+        piece: Piece,
+        /// What the registry said.
+        tried: Tried,
+    },
+    /// The registry did not delete it.
+    #[error("{piece} could not be deleted{tried}")]
+    NotDeleted {
+        /// What was to be deleted.
+        piece: Piece,
+        /// What the registry said.
+        tried: Tried,
+    },
     /// What was to be pushed could not be read.
     #[error("{piece} could not be pushed, as it cannot be read here")]
     Unreadable {
@@ -177,6 +193,8 @@ impl Error {
                 piece.image.registry
             )),
             Self::BadImage(_)
+            | Self::Undeletable { .. }
+            | Self::NotDeleted { .. }
             | Self::Unreadable { .. }
             | Self::BadManifest { .. }
             | Self::BadPath { .. }

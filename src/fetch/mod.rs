@@ -15,6 +15,7 @@ mod mirror;
 mod quest;
 mod registry;
 mod transfer;
+mod upload;
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -26,6 +27,14 @@ pub use registry::{
     BadImage, BadRegistry, CredentialFiles, ImageName, Manifest, Piece, Pushed, Reference,
     Registries, Registry, What,
 };
+
+// What `remote` speaks HTTP with.
+pub(crate) use busy::rest;
+pub(crate) use client::{Clients, Redirects, To, Way};
+pub(crate) use landing::Landing;
+pub(crate) use registry::is_loopback;
+pub(crate) use transfer::{Expected, Failure, Origin, exchange, refusal, transfer};
+pub(crate) use upload::upload;
 
 use crate::digest::Digest;
 

@@ -20,9 +20,11 @@ const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 
 /// What is known of the bytes beforehand.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Expected {
+pub(crate) enum Expected {
     /// All there is to know.
     Exactly { size: u64, sha256: Digest },
+    /// The length; whoever asks looks at the bytes.
+    Sized(u64),
     /// The digest, and that longer than this is absurd.
     Named { limit: u64, sha256: Digest },
     /// Nothing, but that longer than this is absurd.
@@ -30,16 +32,16 @@ pub(super) enum Expected {
 }
 
 impl Expected {
-    pub(super) fn most(self) -> u64 {
+    pub(crate) fn most(self) -> u64 {
         match self {
-            Self::Exactly { size, .. } => size,
+            Self::Exactly { size, .. } | Self::Sized(size) => size,
             Self::Named { limit, .. } | Self::AtMost(limit) => limit,
         }
     }
 }
 
 /// A place that may have the bytes.
-pub(super) trait Origin {
+pub(crate) trait Origin {
     /// The file with them, if the place is a directory of this machine.
     fn file(&self) -> Option<PathBuf> {
         None
@@ -56,7 +58,7 @@ pub(super) trait Origin {
 
 /// Why a place did not deliver.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// It does not have the file.
     Missing(String),
     /// It will not deliver it, however often it is asked.
@@ -77,21 +79,22 @@ pub(super) enum Failure {
 
 /// Gets from one place what `landing` does not have yet, and checks all of it. `reached` is called with the length while
 /// bytes land.
-pub(super) fn transfer(
+pub(crate) fn transfer(
     origin: &dyn Origin,
     expected: Expected,
     landing: &mut Landing,
     reached: &dyn Fn(u64),
 ) -> Result<(), Failure> {
     let mut resumed = match expected {
-        Expected::Exactly { .. } => landing.length(),
+        Expected::Exactly { .. } | Expected::Sized(_) => landing.length(),
         // Nothing says that the beginning of an unknown document is of the same document.
         Expected::Named { .. } | Expected::AtMost(_) => 0,
     };
     if resumed != landing.length() {
         landing.clear().map_err(Failure::Kept)?;
     }
-    if !matches!(expected, Expected::Exactly { size, .. } if size == resumed) {
+    if !matches!(expected, Expected::Exactly { size, .. } | Expected::Sized(size) if size == resumed)
+    {
         if let Some(file) = origin.file() {
             let mut file = fs_err::File::open(file).map_err(unreadable)?;
             file.seek(SeekFrom::Start(resumed)).map_err(unreadable)?;
@@ -136,7 +139,7 @@ fn ask(
 }
 
 /// Sends a request for bytes as they are, and takes any answer.
-pub(super) fn exchange(request: RequestBuilder, range: Option<&str>) -> Result<Response, Failure> {
+pub(crate) fn exchange(request: RequestBuilder, range: Option<&str>) -> Result<Response, Failure> {
     let mut request = request.header(ACCEPT_ENCODING, "identity");
     if let Some(range) = range {
         request = request.header(RANGE, range);
@@ -152,7 +155,7 @@ pub(super) fn exchange(request: RequestBuilder, range: Option<&str>) -> Result<R
 }
 
 /// Takes an answer with bytes, or one that says that there are no such ones.
-pub(super) fn judge(response: Response) -> Result<Response, Failure> {
+pub(crate) fn judge(response: Response) -> Result<Response, Failure> {
     match response.status() {
         StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
             Ok(response)
@@ -163,7 +166,7 @@ pub(super) fn judge(response: Response) -> Result<Response, Failure> {
 
 /// What it means that a server did not do as it was asked. `said` is that in its own words, and `rest` how long it does
 /// not want to be asked.
-pub(super) fn refusal(status: StatusCode, rest: Option<Duration>, said: String) -> Failure {
+pub(crate) fn refusal(status: StatusCode, rest: Option<Duration>, said: String) -> Failure {
     let busy = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
     match (status, rest) {
         (StatusCode::NOT_FOUND | StatusCode::GONE, _) => Failure::Missing(said),
@@ -202,7 +205,9 @@ fn whole(
     let length = response.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     match (length, expected) {
-        (Some(length), Expected::Exactly { size, .. }) if length != size => {
+        (Some(length), Expected::Exactly { size, .. } | Expected::Sized(size))
+            if length != size =>
+        {
             Err(Failure::Other(format!("it has {length} bytes there instead of {size}")))
         }
         (Some(length), Expected::Named { limit, .. } | Expected::AtMost(limit))
@@ -254,11 +259,14 @@ fn broken_off(error: &io::Error, at: u64) -> String {
 fn check(expected: Expected, landing: &Landing, resumed: u64) -> Result<(), Failure> {
     let (length, digest) = (landing.length(), landing.digest());
     match expected {
-        Expected::Exactly { size, .. } if length < size => {
+        Expected::Exactly { size, .. } | Expected::Sized(size) if length < size => {
             Err(Failure::Transient(format!("it ended after {length} of {size} bytes")))
         }
-        Expected::Exactly { sha256, .. } | Expected::Named { sha256, .. } if digest != sha256 => {
-            let why = format!("its sha256 is {}, not {}", digest.short(), sha256.short());
+        Expected::Exactly { sha256, .. } | Expected::Named { sha256, .. }
+            if digest != Some(sha256) =>
+        {
+            let digest = digest.map(|digest| digest.short()).unwrap_or_default();
+            let why = format!("its sha256 is {digest}, not {}", sha256.short());
             Err(Failure::Wrong { why, resumed })
         }
         _ => Ok(()),

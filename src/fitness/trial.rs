@@ -19,6 +19,7 @@ use fs_err::{self as fs, File};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::conformance::{Answer, Answers, Seen};
+use crate::run::{gem5::last_words, tie};
 
 /// The script that gem5 runs.
 const SCRIPT: &str = include_str!("../../harness/conformance.py");
@@ -200,7 +201,8 @@ impl Run<'_> {
 
     fn start(&self, range: &Range<usize>, log: File) -> Result<Child, Error> {
         let gem5 = self.trial.gem5;
-        Command::new(gem5)
+        let mut command = Command::new(gem5);
+        command
             .arg("-d")
             .arg(&self.out)
             .arg(self.script)
@@ -209,7 +211,8 @@ impl Run<'_> {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.into_file())
-            .process_group(0)
+            .process_group(0);
+        tie(&mut command)
             .spawn()
             .map_err(|source| Error::Start { program: gem5.to_owned(), source })
     }
@@ -250,14 +253,6 @@ fn listen(stdout: ChildStdout) -> Receiver<String> {
         }
     });
     lines
-}
-
-/// The line of gem5's log that tells what ended it.
-fn last_words(log: &str) -> Option<String> {
-    let telling = ["panic: ", "fatal: ", "Error", "error: ", "Program aborted"];
-    let mut lines = log.lines().rev().map(str::trim).filter(|line| !line.is_empty());
-    let said = log.lines().find(|line| telling.iter().any(|word| line.contains(word)));
-    said.map(str::trim).or_else(|| lines.next()).map(|line| line.chars().take(300).collect())
 }
 
 /// A running gem5, with what it started, that does not outlive its owner.
@@ -308,13 +303,5 @@ mod tests {
         assert!(heard.begun && heard.answers.is_empty());
         heard.line("nop [90]\t00000001 00000002 00000003 00000004");
         assert_eq!(heard.answers[0].hashes, [1, 2, 3, 4]);
-    }
-
-    #[test]
-    fn the_panic_is_what_ended_it() {
-        let log = "warn: x\nsrc/faults.cc:166: panic: unmapped address\nMemory Usage: 5\n";
-        assert_eq!(last_words(log).unwrap(), "src/faults.cc:166: panic: unmapped address");
-        assert_eq!(last_words("one\ntwo\n\n").unwrap(), "two");
-        assert_eq!(last_words(""), None);
     }
 }

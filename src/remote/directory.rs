@@ -34,7 +34,9 @@ impl Directory {
 
     fn open(&self, name: &Name) -> Result<Option<File>, Error> {
         match File::open(self.place(name)) {
-            Ok(file) => Ok(Some(file)),
+            Ok(file) => {
+                Ok(Some(file).filter(|file| file.metadata().is_ok_and(|meta| meta.is_file())))
+            }
             Err(error) if is_absence(&error) => Ok(None),
             Err(error) => Err(self.failure(name, error)),
         }

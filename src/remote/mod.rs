@@ -3,13 +3,36 @@
 //! A [`Remote`] knows nothing of what the bytes mean, and nothing that it says is believed: whoever asks checks digests and
 //! signatures. The names and their order are the business of `cache`.
 
+mod address;
+mod card;
 mod directory;
+mod http;
 mod name;
+mod oci;
+mod options;
+mod parts;
+mod s3;
+mod time;
+mod web;
 
 use std::{fmt, io, path::Path};
 
+pub use address::{Address, BadAddress};
 pub use directory::Directory;
 pub use name::{BadName, Name};
+pub use options::{Credentials, Options, Secret};
+
+/// Speaks to the remote at an address. Nothing is asked yet.
+pub fn open(address: &Address, options: &Options) -> Result<Box<dyn Remote>, Error> {
+    Ok(match address {
+        Address::Directory(path) => Box::new(Directory::new(&std::path::absolute(path)?)),
+        Address::Web(url) => Box::new(http::Http::new(url, options)?),
+        Address::Bucket { bucket, prefix } => Box::new(s3::S3::new(bucket, prefix, options)?),
+        Address::Repository { registry, repository } => {
+            Box::new(oci::Oci::new(registry, repository, options))
+        }
+    })
+}
 
 /// Bytes to be put somewhere.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +88,14 @@ pub trait Remote: fmt::Debug + Send + Sync {
 /// Why a remote did not do as it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// What is said of it cannot be.
+    #[error("{address} cannot be used: {why}")]
+    Unusable {
+        /// Which remote.
+        address: String,
+        /// What is wrong.
+        why: String,
+    },
     /// No answer, or a broken one; another try may help.
     #[error("{address} does not answer: {why}")]
     Unreachable {

@@ -6,6 +6,7 @@
 mod call;
 mod console;
 pub mod gem5;
+mod leash;
 mod qemu;
 mod record;
 mod running;
@@ -13,5 +14,6 @@ pub mod sweep;
 
 pub use call::Call;
 pub use console::{Latencies, Latency, Said, Stage, read};
+pub use leash::tie;
 pub use qemu::{Accelerator, Boot, Error, boot};
 pub use record::{Measured, Outcome, Record, Verdict, Wanted};

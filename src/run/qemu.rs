@@ -9,7 +9,7 @@ use std::{
 
 use fs_err::File;
 
-use super::{Outcome, Said, Stage, console, running::Running};
+use super::{Outcome, Said, Stage, console, running::Running, tie};
 
 /// A machine to boot.
 #[derive(Debug, Clone)]
@@ -123,8 +123,8 @@ fn start(boot: &Boot) -> Result<Child, Error> {
     // `snapshot=on` keeps the guest's writes in a file of QEMU's that nobody else sees.
     let disk =
         format!("file={},if=ide,format=raw,snapshot=on", comma(&boot.disk.to_string_lossy()));
-    Command::new(&boot.qemu)
-        .args(["-machine", "pc", "-nodefaults", "-no-user-config", "-display", "none"])
+    let mut qemu = Command::new(&boot.qemu);
+    qemu.args(["-machine", "pc", "-nodefaults", "-no-user-config", "-display", "none"])
         .args(accelerator)
         .args(["-cpu", "max"])
         .args(["-m", &format!("{}M", boot.memory >> 20), "-smp", &sockets(boot.cores)])
@@ -134,9 +134,8 @@ fn start(boot: &Boot) -> Result<Child, Error> {
         .args(["-append", &boot.cmdline, "-drive", &disk])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|source| Error::Start { program: boot.qemu.clone(), source })
+        .stderr(Stdio::piped());
+    tie(&mut qemu).spawn().map_err(|source| Error::Start { program: boot.qemu.clone(), source })
 }
 
 /// One processor a socket: a kernel without ACPI knows processors from the firmware's MP table, which has no cores.

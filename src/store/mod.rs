@@ -14,6 +14,7 @@
 //! scratch/NAME           what running programs work on, and the sandboxes that a user asked to keep; the rest is swept
 //!                        by the next program that has the store for itself
 //! quarantine/HEX         what was damaged
+//! remotes/HEX/           what is known of one place elsewhere, named by the sha256 of its address; may be removed at any time
 //! ```
 //!
 //! Every object appears by a rename, complete, or not at all: a kill at any moment leaves a store that works. Nothing is
@@ -180,6 +181,13 @@ impl Store {
     fn place(&self, room: &str, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         self.dir.join(room).join(&hex[..2]).join(hex)
+    }
+
+    /// A directory for notes about a place elsewhere, by its address.
+    pub fn notes_of(&self, address: &str) -> Result<PathBuf, Error> {
+        let dir = self.dir.join("remotes").join(Digest::of(address).hex());
+        fs::create_dir_all(&dir)?;
+        Ok(dir)
     }
 
     /// A name in the store's own file system that nobody else uses, for a file that is to be renamed.

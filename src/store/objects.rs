@@ -87,6 +87,22 @@ impl Store {
         Ok(())
     }
 
+    /// Takes in bytes that must have this digest.
+    pub fn put_blob(&self, bytes: &[u8], expected: &Digest) -> Result<(), Error> {
+        let found = Digest::of(bytes);
+        if found != *expected {
+            let path = self.blob_path(expected);
+            return Err(Error::WrongDigest { path, expected: *expected, found });
+        }
+        if self.has_blob(expected) {
+            return Ok(());
+        }
+        let mut file = self.staging()?;
+        write_sparse(bytes, file.as_file_mut())?;
+        file.as_file().set_len(bytes.len() as u64)?;
+        Ok(self.keep_blob(file, expected)?)
+    }
+
     /// Takes in a tree, whose blobs must be there.
     pub fn put_tree(&self, tree: &Tree) -> Result<Digest, Error> {
         let manifest = tree.encode();
@@ -175,13 +191,7 @@ fn copy_sparse(from: &mut dyn Read, to: &mut std::fs::File) -> io::Result<Conten
         }
         let bytes = &buffer[..filled];
         hasher.update(bytes);
-        for piece in bytes.chunks(HOLE_MIN as usize) {
-            if piece.iter().all(|byte| *byte == 0) {
-                to.seek(SeekFrom::Current(piece.len() as i64))?;
-            } else {
-                to.write_all(piece)?;
-            }
-        }
+        write_sparse(bytes, to)?;
         if filled < CHUNK {
             break;
         }
@@ -189,4 +199,16 @@ fn copy_sparse(from: &mut dyn Read, to: &mut std::fs::File) -> io::Result<Conten
     let content = hasher.finish();
     to.set_len(content.size)?;
     Ok(content)
+}
+
+/// Writes bytes, leaving out long runs of zeros.
+fn write_sparse(bytes: &[u8], to: &mut std::fs::File) -> io::Result<()> {
+    for piece in bytes.chunks(HOLE_MIN as usize) {
+        if piece.iter().all(|byte| *byte == 0) {
+            to.seek(SeekFrom::Current(piece.len() as i64))?;
+        } else {
+            to.write_all(piece)?;
+        }
+    }
+    Ok(())
 }

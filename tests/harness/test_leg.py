@@ -32,7 +32,6 @@ GOOD: dict[str, Any] = {
     "stats": "once",
     "invocations": 10,
     "max_ticks": 0,
-    "parent": 1,
 }
 
 
@@ -46,10 +45,6 @@ class LegTest(unittest.TestCase):
         leg = read(json.dumps(GOOD))
         self.assertEqual((leg.kernel, leg.restore), (Path("vmlinux"), None))
         self.assertEqual(leg.caches["l1i"], Cache("32KiB", 8, 1, 4))
-
-    def test_one_without_a_parent_has_none(self) -> None:
-        given = {key: value for key, value in GOOD.items() if key != "parent"}
-        self.assertEqual(read(json.dumps(given)).parent, 0)
 
     def test_what_is_no_leg_is_refused(self) -> None:
         self.refused("not JSON", "{")

@@ -4,6 +4,7 @@ mod bill;
 mod examples;
 mod judge;
 mod run;
+mod trust;
 
 use std::{num::NonZero, path::PathBuf};
 
@@ -16,6 +17,7 @@ use examples::{
 };
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
+pub(super) use trust::Key;
 
 /// Build byte-reproducible disk images for full-system simulation.
 ///
@@ -150,6 +152,9 @@ pub(super) enum Command {
     /// Look after the store.
     #[command(subcommand)]
     Store(Store),
+    /// Make keys that sign what is built here.
+    #[command(subcommand)]
+    Key(Key),
     /// Print a completion script for a shell.
     Completions(Completions),
     /// Write the manual pages into a directory.

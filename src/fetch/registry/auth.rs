@@ -56,6 +56,7 @@ pub(super) struct Door {
 pub(super) enum Access {
     Pull,
     Push,
+    Delete,
 }
 
 /// What opened a door.
@@ -101,6 +102,7 @@ impl Door {
         let actions = match self.access {
             Access::Pull => "pull",
             Access::Push => "pull,push",
+            Access::Delete => "pull,delete",
         };
         format!("repository:{}:{actions}", self.endpoint.repository(&self.repository))
     }

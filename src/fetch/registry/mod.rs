@@ -8,6 +8,7 @@ mod credentials;
 mod name;
 mod pull;
 mod push;
+mod shelf;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -158,7 +159,7 @@ impl Endpoint {
 }
 
 /// Whether a host, with or without a port, is this machine.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

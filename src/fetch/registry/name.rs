@@ -99,6 +99,8 @@ pub enum What {
     Blob,
     /// A manifest, or an index of manifests.
     Manifest,
+    /// The list of all tags.
+    Tags,
 }
 
 /// Something in a registry, as it is named to people.
@@ -106,7 +108,7 @@ pub enum What {
 pub struct Piece {
     /// What it is.
     pub what: What,
-    /// Where it is; for a blob the reference is that of the blob.
+    /// Where it is; for a blob the reference is that of the blob, and for the list of tags it means nothing.
     pub image: ImageName,
 }
 
@@ -116,6 +118,7 @@ impl Piece {
         match self.what {
             What::Blob => format!("blobs/{}", self.image.reference),
             What::Manifest => format!("manifests/{}", self.image.reference),
+            What::Tags => "tags/list".to_owned(),
         }
     }
 }
@@ -126,6 +129,7 @@ impl fmt::Display for Piece {
         match self.what {
             What::Blob => write!(f, "the blob {reference} of {registry}/{repository}"),
             What::Manifest => write!(f, "the image {}", self.image),
+            What::Tags => write!(f, "the list of tags of {registry}/{repository}"),
         }
     }
 }

@@ -1,17 +1,12 @@
 use std::{
     io::{self, Read},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use reqwest::{
     StatusCode, Url,
-    blocking::{Body, RequestBuilder, Response},
+    blocking::Response,
     header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
 };
 
@@ -22,19 +17,10 @@ use super::{
 use crate::{
     digest::Digest,
     fetch::{
-        Error, Fetcher, Progress, Tried, Try,
-        client::Redirects,
-        quest::wait,
-        transfer::{Failure, exchange},
+        Error, Fetcher, Progress, Tried, Try, client::Redirects, quest::wait, transfer::Failure,
+        upload::upload,
     },
 };
-
-/// How often to look how far an upload has come.
-const TICK: Duration = Duration::from_millis(100);
-/// An upload may take so long as long as it moves; the client's own limit would be for all of it.
-const LONGEST_UPLOAD: Duration = Duration::from_secs(24 * 60 * 60);
-/// Registries read a blob again when it is there, at so many bytes a second or faster.
-const REREAD: u64 = 8 << 20;
 
 /// What became of a blob that was to be pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +29,30 @@ pub enum Pushed {
     Sent,
     /// The registry had it already.
     There,
+}
+
+/// Why a registry was given up.
+pub(super) enum Despair {
+    Missing(Tried),
+    Denied(Tried),
+    /// It will not do such a thing.
+    Refused(Tried),
+    /// It may do it another time.
+    Failed(Tried),
+    /// It is not the registry's fault.
+    Unreadable(io::Error),
+}
+
+impl Despair {
+    fn of_push(self, piece: Piece) -> Error {
+        match self {
+            Self::Denied(tried) => Error::Denied { piece, tried },
+            Self::Missing(tried) | Self::Refused(tried) | Self::Failed(tried) => {
+                Error::NotPushed { piece, tried }
+            }
+            Self::Unreadable(source) => Error::Unreadable { piece, source },
+        }
+    }
 }
 
 impl Fetcher {
@@ -62,17 +72,18 @@ impl Fetcher {
         let image = ImageName::new(registry, repository, Reference::Digest(*digest))?;
         let (piece, door) = self.to_push(What::Blob, image)?;
         let url = door.url(&piece.path());
-        self.insist(piece, &url, progress, || {
+        self.insist(&url, progress, || {
             if self.is_there(&door, &url)? {
                 return Ok(Pushed::There);
             }
             let place = self.begin(&door, digest)?;
             progress(Progress::Asked { url: &url, from: 0 });
-            let upload = Upload::new(open().map_err(Failure::Kept)?, size);
-            self.upload(&door, place, upload, size, progress)?;
+            let reader = open().map_err(Failure::Kept)?;
+            self.upload(&door, place, reader, size, progress)?;
             progress(Progress::Reached(size));
             Ok(Pushed::Sent)
         })
+        .map_err(|despair| despair.of_push(piece))
     }
 
     /// Puts a manifest or an index into a repository, under a tag or only under its digest. All that it names has to be
@@ -93,59 +104,56 @@ impl Fetcher {
         }
         let (piece, door) = self.to_push(What::Manifest, image)?;
         let url = door.url(&piece.path());
-        self.insist(piece, &url, &|_| (), || {
+        self.insist(&url, &|_| (), || {
             let client = self.clients.get(door.endpoint.way(Redirects::Stay))?;
             let request =
                 || client.put(&url).header(CONTENT_TYPE, media_type).body(bytes.to_owned());
             let response = self.doorman.send(&self.clients, &door, None, &request)?;
             stored(response, Some(digest))
-        })?;
+        })
+        .map_err(|despair| despair.of_push(piece))?;
         Ok(digest)
     }
 
     fn to_push(&self, what: What, image: ImageName) -> Result<(Piece, Door), Error> {
-        let endpoint = self.doorman.registries.itself(&image.registry);
-        let door = Door { endpoint, repository: image.repository.clone(), access: Access::Push };
-        let piece = Piece { what, image };
+        self.to_itself(Piece { what, image }, Access::Push)
+    }
+
+    /// The door of the registry itself, not of its mirrors.
+    pub(super) fn to_itself(&self, piece: Piece, access: Access) -> Result<(Piece, Door), Error> {
         if self.options().offline {
             return Err(Error::AwayFromRegistry { piece });
         }
-        Ok((piece, door))
+        let endpoint = self.doorman.registries.itself(&piece.image.registry);
+        let repository = piece.image.repository.clone();
+        Ok((piece, Door { endpoint, repository, access }))
     }
 
     /// Tries until it works or there is no more hope.
-    fn insist<T>(
+    pub(super) fn insist<T>(
         &self,
-        piece: Piece,
         url: &str,
         progress: &dyn Fn(Progress<'_>),
         mut attempt: impl FnMut() -> Result<T, Failure>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Despair> {
         let mut failed = 0;
         loop {
-            let (rest, denied, why) = match attempt() {
+            let (rest, end, why): (_, fn(Tried) -> Despair, _) = match attempt() {
                 Ok(done) => return Ok(done),
-                Err(Failure::Kept(source)) => return Err(Error::Unreadable { piece, source }),
-                Err(Failure::Transient(why)) => (Some(Duration::ZERO), false, why),
-                Err(Failure::Busy { why, rest }) => (Some(rest), false, why),
-                Err(Failure::Denied(why)) => (None, true, why),
-                Err(
-                    Failure::Missing(why)
-                    | Failure::Refused(why)
-                    | Failure::Other(why)
-                    | Failure::Wrong { why, .. },
-                ) => (None, false, why),
+                Err(Failure::Kept(source)) => return Err(Despair::Unreadable(source)),
+                Err(Failure::Transient(why)) => (Some(Duration::ZERO), Despair::Failed, why),
+                Err(Failure::Busy { why, rest }) => (Some(rest), Despair::Failed, why),
+                Err(Failure::Denied(why)) => (None, Despair::Denied, why),
+                Err(Failure::Missing(why)) => (None, Despair::Missing, why),
+                Err(Failure::Refused(why) | Failure::Other(why) | Failure::Wrong { why, .. }) => {
+                    (None, Despair::Refused, why)
+                }
             };
             progress(Progress::Failed { url, why: &why });
             failed += 1;
             let again = rest.filter(|_| failed < self.options().attempts.max(1));
             let Some(rest) = again else {
-                let tried = Tried(vec![Try { url: url.to_owned(), why }]);
-                return Err(if denied {
-                    Error::Denied { piece, tried }
-                } else {
-                    Error::NotPushed { piece, tried }
-                });
+                return Err(end(Tried(vec![Try { url: url.to_owned(), why }])));
             };
             let wait = wait(self.options().backoff, failed, url).max(rest);
             progress(Progress::Waiting(wait));
@@ -182,23 +190,16 @@ impl Fetcher {
         &self,
         door: &Door,
         place: Url,
-        upload: Upload<R>,
+        reader: R,
         size: u64,
         progress: &dyn Fn(Progress<'_>),
     ) -> Result<(), Failure> {
         let client = self.clients.get(door.endpoint.way(Redirects::Stay))?;
-        let (sent, broken) = (upload.sent.clone(), upload.broken.clone());
-        let request = client.put(place.clone());
-        let request = self.doorman.show(door, &place, request);
-        let request = request
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .timeout(LONGEST_UPLOAD)
-            .body(Body::sized(upload, size));
-        let result = watched(request, size, &sent, self.options().stall, progress);
-        if let Some(error) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Err(Failure::Kept(error));
-        }
-        let response = result?;
+        let request = self.doorman.show(door, &place, client.put(place.clone()));
+        let request = request.header(CONTENT_TYPE, "application/octet-stream");
+        let stall = self.options().stall;
+        let moved = |reached| progress(Progress::Reached(reached));
+        let response = upload(request, reader, size, stall, &moved)?;
         if response.status() == StatusCode::UNAUTHORIZED {
             // What we showed was good a moment ago: it may have become too old.
             self.doorman.forget(door);
@@ -223,72 +224,5 @@ fn stored(response: Response, expected: Option<Digest>) -> Result<(), Failure> {
             Err(Failure::Refused(format!("it took it for {told}, but it is {expected}")))
         }
         _ => Ok(()),
-    }
-}
-
-/// Sends an upload, and gives up when it does not move.
-fn watched(
-    request: RequestBuilder,
-    size: u64,
-    sent: &AtomicU64,
-    stall: Duration,
-    progress: &dyn Fn(Progress<'_>),
-) -> Result<Response, Failure> {
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || tell.send(exchange(request, None)));
-    let (mut reached, mut moved) = (0, Instant::now());
-    loop {
-        match told.recv_timeout(TICK) {
-            Ok(result) => return result,
-            Err(mpsc::RecvTimeoutError::Disconnected) => {
-                return Err(Failure::Transient("broken off".to_owned()));
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => (),
-        }
-        let now = sent.load(Ordering::Relaxed);
-        if now != reached {
-            (reached, moved) = (now, Instant::now());
-            progress(Progress::Reached(now));
-        }
-        let rereads = Duration::from_secs(if now < size { 0 } else { size / REREAD });
-        if moved.elapsed() > stall.saturating_add(rereads) {
-            return Err(Failure::Transient(format!("timed out after {now} bytes")));
-        }
-    }
-}
-
-/// The bytes of an upload on their way.
-struct Upload<R> {
-    reader: R,
-    size: u64,
-    sent: Arc<AtomicU64>,
-    /// Why they cannot be read, which the client would not tell.
-    broken: Arc<Mutex<Option<io::Error>>>,
-}
-
-impl<R: Read> Upload<R> {
-    fn new(reader: R, size: u64) -> Self {
-        Self { reader, size, sent: Arc::default(), broken: Arc::default() }
-    }
-}
-
-impl<R: Read> Read for Upload<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let error = match self.reader.read(buffer) {
-            Ok(0) if !buffer.is_empty() && self.sent.load(Ordering::Relaxed) < self.size => {
-                let sent = self.sent.load(Ordering::Relaxed);
-                let why = format!("it ends after {sent} of {} bytes", self.size);
-                io::Error::new(io::ErrorKind::UnexpectedEof, why)
-            }
-            Ok(count) => {
-                self.sent.fetch_add(count as u64, Ordering::Relaxed);
-                return Ok(count);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => error,
-        };
-        let told = io::Error::new(error.kind(), error.to_string());
-        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        Err(told)
     }
 }

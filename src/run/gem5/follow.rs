@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{Error, Event, leg::places};
-use crate::run::{Said, console, running::Running};
+use crate::run::{Said, console, running::Running, tie};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -70,7 +70,6 @@ pub(super) fn follow(
     timeout: Option<Duration>,
     watch: &mut dyn FnMut(Sign<'_>),
 ) -> Result<Followed, Error> {
-    // Should vsbuild itself be killed, the harness has the kernel end gem5.
     let mut gem5 = Running(start(program, dir)?);
     let out = dir.join(places::OUT);
     let mut follower = Follower {
@@ -93,22 +92,24 @@ pub(super) fn follow(
         }
         if let Some(stop) = follower.stop() {
             gem5.stop();
-            break (gem5.0.wait()?, Some(stop));
+            let status = gem5.0.wait()?;
+            // What it said between the last look and its end.
+            follower.look(watch)?;
+            break (status, Some(stop));
         }
         thread::sleep(LOOK);
     };
-    let Follower { said, told: events, last_lines, begin, .. } = follower;
+    let Follower { console, said, told: events, last_lines, begin, .. } = follower;
     let seconds = begin.elapsed().as_secs_f64();
-    let console = fs_err::read(out.join("board.pc.com_1.device")).unwrap_or_default();
-    let console = String::from_utf8_lossy(&console).into_owned();
+    let console = String::from_utf8_lossy(&console.all()).into_owned();
     Ok(Followed { said, events, stop, status, last_lines, console, seconds })
 }
 
 fn start(program: &Path, dir: &Path) -> Result<Child, Error> {
     let log = File::create(dir.join("gem5.log"))?;
     let failed = |source| Error::Start { program: program.to_owned(), source };
-    Command::new(std::path::absolute(program)?)
-        .args(["--listener-mode=off", "--outdir", places::OUT])
+    let mut gem5 = Command::new(std::path::absolute(program)?);
+    gem5.args(["--listener-mode=off", "--outdir", places::OUT])
         .arg(Path::new(places::HARNESS).join("run.py"))
         .arg(places::LEG)
         .current_dir(dir)
@@ -118,9 +119,8 @@ fn start(program: &Path, dir: &Path) -> Result<Child, Error> {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-        .map_err(failed)
+        .stderr(log);
+    tie(&mut gem5).spawn().map_err(failed)
 }
 
 struct Follower {
@@ -192,13 +192,15 @@ impl Follower {
 struct Lines {
     path: PathBuf,
     file: Option<File>,
-    /// What came after the last end of a line.
-    rest: Vec<u8>,
+    /// All that was read.
+    text: Vec<u8>,
+    /// How much of it were whole lines.
+    given: usize,
 }
 
 impl Lines {
     fn of(path: PathBuf) -> Self {
-        Self { path, file: None, rest: Vec::new() }
+        Self { path, file: None, text: Vec::new(), given: 0 }
     }
 
     fn new_ones(&mut self) -> io::Result<Vec<Vec<u8>>> {
@@ -210,14 +212,20 @@ impl Lines {
             }
         }
         if let Some(file) = &mut self.file {
-            file.read_to_end(&mut self.rest)?;
+            file.read_to_end(&mut self.text)?;
         }
-        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else {
+        let new = &self.text[self.given..];
+        let Some(end) = new.iter().rposition(|byte| *byte == b'\n') else {
             return Ok(Vec::new());
         };
-        let rest = self.rest.split_off(end + 1);
-        let lines = std::mem::replace(&mut self.rest, rest);
-        Ok(lines[..end].split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect())
+        let lines = new[..end].split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        self.given += end + 1;
+        Ok(lines)
+    }
+
+    /// All that the file had, the beginning of a line at its end too.
+    fn all(self) -> Vec<u8> {
+        self.text
     }
 }
 
@@ -238,5 +246,8 @@ mod tests {
         assert_eq!(lines.new_ones().unwrap(), [b"one", b"two"]);
         file.write_all(b"ee\n").unwrap();
         assert_eq!(lines.new_ones().unwrap(), [b"three"]);
+        file.write_all(b"\nfour").unwrap();
+        assert_eq!(lines.new_ones().unwrap(), [b""]);
+        assert_eq!(lines.all(), b"one\ntwo\nthree\n\nfour");
     }
 }

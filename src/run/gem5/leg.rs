@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::machine::{Cache, Parameter, Statistics};
 
 /// Version of the JSON, as `harness/leg.py` has it.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// One start of gem5: what `harness/leg.py` reads. Paths are relative to the directory that gem5 is started in, so that
 /// nothing of the host gets into what gem5 writes about itself.
@@ -45,8 +45,6 @@ pub struct Leg {
     pub invocations: u64,
     /// The last tick.
     pub max_ticks: u64,
-    /// The process that gem5 must not outlive.
-    pub parent: u32,
 }
 
 /// Where a leg ends.
@@ -102,7 +100,6 @@ impl Leg {
             stats: Statistics::Invocation,
             invocations: 0,
             max_ticks: 0,
-            parent: 0,
         }
     }
 }

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::{BRANCH, CACHES, DRAM, O3};
+
 /// The most memory that gem5's X86Board has room for below its devices.
 const MOST_MEMORY: u64 = 3 << 30;
 
@@ -170,15 +172,28 @@ impl Machine {
             let clock = &self.clock;
             return Err(Mistake(format!("clock is {clock:?}: a number with MHz or GHz is needed")));
         }
+        one_of("dram is", &self.dram, &DRAM)?;
         for (name, cache) in &self.caches {
-            if !["l1i", "l1d", "l2", "l3"].contains(&name.as_str()) {
-                return Err(Mistake(format!("caches: {name:?} is not l1i, l1d, l2 or l3")));
-            }
+            one_of("caches:", name, &CACHES)?;
             bytes(&cache.size).ok_or_else(|| not_a_size(name, &cache.size))?;
         }
         let first = ["l1i", "l1d"].iter().filter(|name| self.caches.contains_key(**name)).count();
         if !self.caches.is_empty() && first < 2 {
             return Err(Mistake("caches: l1i and l1d are both needed".to_owned()));
+        }
+        for (key, value) in &self.o3 {
+            match (key.as_str(), value) {
+                ("branch", Parameter::Name(name)) => one_of("o3.branch is", name, &BRANCH)?,
+                ("branch", Parameter::Number(_)) => {
+                    return Err(Mistake("o3.branch is a name".to_owned()));
+                }
+                (size, value) => {
+                    one_of("o3:", size, &O3)?;
+                    if !matches!(value, Parameter::Number(number) if *number > 0) {
+                        return Err(Mistake(format!("o3.{size} is a number, and not 0")));
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -238,6 +253,13 @@ fn bytes(size: &str) -> Option<u64> {
     number.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
 }
 
+fn one_of(what: &str, name: &str, known: &[&str]) -> Result<(), Mistake> {
+    if known.contains(&name) {
+        return Ok(());
+    }
+    Err(Mistake(format!("{what} {name:?}, not one of {}", known.join(", "))))
+}
+
 fn not_a_size(what: &str, size: &str) -> Mistake {
     Mistake(format!("{what} is {size:?}: a number with KiB, MiB or GiB is needed"))
 }
@@ -271,6 +293,11 @@ mod tests {
         assert!(wrong("clock = \"3\"").contains("MHz or GHz"));
         assert!(wrong("cpu = \"o4\"").contains("o4"));
         assert!(wrong("core = 1").contains("core"));
+        assert!(wrong("dram = \"ddr9\"").contains("lpddr3-1600"));
+        assert!(wrong("o3.robs = 96").contains("\"robs\", not one of rob"));
+        assert!(wrong("o3.rob = \"big\"").contains("a number"));
+        assert!(wrong("o3.branch = \"oracle\"").contains("ltage"));
+        assert!(wrong("o3.branch = 2").contains("a name"));
         assert!(wrong("preset = \"big\"").contains("there are simple"));
         assert!(wrong("caches.l1d = { size = \"1KiB\", latency = 1 }").contains("both"));
     }

@@ -10,11 +10,13 @@
 mod error;
 mod event;
 mod follow;
+pub mod keys;
 mod leg;
 mod machine;
 mod program;
 mod stages;
 mod stats;
+mod words;
 
 pub use error::Error;
 pub use event::Event;
@@ -23,3 +25,4 @@ pub use leg::{Leg, Until};
 pub use machine::{Cache, Cpu, Machine, Mistake, Setup, Statistics};
 pub use program::{Harness, Program, digest_of};
 pub use stages::{Course, Files, Invocation, Run, Stage, StageName, run};
+pub use words::last_words;

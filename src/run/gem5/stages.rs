@@ -14,6 +14,7 @@ use super::{
     leg::places,
     program::digest_of,
     stats,
+    words::last_words,
 };
 use crate::{
     digest::Digest,
@@ -293,7 +294,6 @@ impl Course<'_> {
             clock: clock.clone(),
             memory: memory.clone(),
             dram: dram.clone(),
-            parent: std::process::id(),
             ..Leg::new(until)
         }
     }
@@ -301,12 +301,9 @@ impl Course<'_> {
     /// The key of a leg: all that its result follows from.
     fn key(&self, name: StageName, leg: &Leg, before: Option<&Tree>) -> Digest {
         let mut leg = serde_json::to_value(leg).unwrap_or(Value::Null);
-        if let Value::Object(fields) = &mut leg {
-            fields.remove("parent");
-            if name != StageName::Measure {
-                // Not in what a setup's gem5 is made of.
-                fields.remove("dram");
-            }
+        if let (Value::Object(fields), true) = (&mut leg, name != StageName::Measure) {
+            // Not in what a setup's gem5 is made of.
+            fields.remove("dram");
         }
         let document = json!({
             "format": FORMAT,
@@ -552,10 +549,6 @@ fn complaint(log: &Path, followed: &Followed) -> String {
     }
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let line = text
-        .lines()
-        .rev()
-        .find(|line| ["panic:", "fatal:", "Error:"].iter().any(|word| line.contains(word)))
-        .or_else(|| text.lines().rev().find(|line| !line.trim().is_empty()));
-    format!("{} ({})", line.unwrap_or("it said nothing").trim(), followed.status)
+    let words = last_words(&text).unwrap_or_else(|| "it said nothing".to_owned());
+    format!("{words} ({})", followed.status)
 }

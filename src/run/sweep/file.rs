@@ -5,7 +5,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::keys::{self, Kind};
+use super::nearest::nearest;
+use crate::run::gem5::keys::{self, Kind};
 
 /// The most points that a sweep may have: more are a slip of the pen.
 const MOST_POINTS: usize = 10_000;
@@ -283,9 +284,9 @@ impl Reader<'_> {
 
     /// A value of a machine's key.
     fn value(&mut self, key: &str, span: Range<usize>, value: &Entry<'_, '_>) -> Option<Value> {
-        let Some(kind) = keys::kind(key) else {
-            let known: Vec<String> = keys::all().map(|(key, _)| key).collect();
-            let hint = keys::nearest(key, known.iter().map(String::as_str))
+        let Some(kind) = keys::all().get(key).copied() else {
+            let known = keys::all();
+            let hint = nearest(key, known.keys().map(String::as_str))
                 .map(|near| format!("did you mean `{near}`?"));
             self.wrong(span, format!("a machine has no key `{}`", key.escape_debug()), hint);
             return None;
@@ -299,11 +300,11 @@ impl Reader<'_> {
             _ => None,
         };
         let needed = match (kind, &read) {
-            (Kind::Text | Kind::Either, Some(Value::String(_)))
-            | (Kind::Number | Kind::Either, Some(Value::Integer(_))) => return read,
+            (Kind::Text, Some(Value::String(_))) | (Kind::Number, Some(Value::Integer(_))) => {
+                return read;
+            }
             (Kind::Text, _) => "a text in quotes",
             (Kind::Number, _) => "a number",
-            (Kind::Either, _) => "a number or a name",
         };
         self.wrong(value.span(), format!("`{key}` is {needed}"), None);
         None
@@ -337,7 +338,7 @@ impl Reader<'_> {
             if known.contains(&name) {
                 continue;
             }
-            let hint = match keys::nearest(name, known.iter().copied()) {
+            let hint = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known are {}", known.join(", ")),
             };
@@ -437,7 +438,7 @@ mod tests {
         [grid]
         clock = ["2GHz", "3GHz"]
         "caches.l2.size" = ["256KiB", "1MiB"]
-        o3.branch = ["ltage", 2]
+        o3.branch = ["ltage", "tage"]
         [slurm]
         partition = "long"
         options = ["--account=lab"]

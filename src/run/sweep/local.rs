@@ -18,8 +18,9 @@ use rustix::fs::{FlockOperation, flock};
 use super::{
     Directory, Error, News, Plan, State,
     directory::{self, lock_file},
-    leash, state,
+    state,
 };
+use crate::run::tie;
 
 /// In a point's directory: locked as long as a process runs the point. The process itself holds it, as its standard input,
 /// so that a point is never run twice at once, whatever became of who started it.
@@ -157,7 +158,7 @@ fn run_point(
             .stdout(log.try_clone()?.into_file())
             .stderr(log.into_file());
         let start = |source| Error::Start { program: program.to_owned(), source };
-        let mut child = leash::tie(&mut command).spawn().map_err(start)?;
+        let mut child = tie(&mut command).spawn().map_err(start)?;
         // The command holds the lock until it is dropped.
         drop(command);
         child.wait()?

@@ -9,9 +9,8 @@
 mod directory;
 mod file;
 mod grid;
-mod keys;
-mod leash;
 pub mod local;
+mod nearest;
 pub mod slurm;
 mod state;
 

@@ -1,0 +1,148 @@
+//! Who is at work in a cache, so that garbage is not collected under the hands of a push.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Cache, Error, Item,
+    layout::{room, rooms},
+};
+use crate::{digest::Digest, remote::Body};
+
+/// A mark that was not renewed for so long, in seconds, is of a program that is gone.
+const STALE: u64 = 30 * 60;
+/// How often a mark is renewed.
+const RENEW: Duration = Duration::from_secs(5 * 60);
+/// How long a push waits for a collection, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The longest mark, in bytes.
+const LONGEST: u64 = 4096;
+
+/// What somebody does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Act {
+    /// Sends things. Any number may.
+    Push,
+    /// Removes things. Only who is alone may.
+    Collect,
+}
+
+impl Act {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Push => "a push",
+            Self::Collect => "a collection of garbage",
+        }
+    }
+
+    fn excludes(self, other: Self) -> bool {
+        self == Self::Collect || other == Self::Collect
+    }
+}
+
+/// A mark's text, as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+struct Text {
+    act: Act,
+    /// When it was written or renewed, in seconds since 1970.
+    time: u64,
+}
+
+/// A mark in a cache, removed when it is dropped.
+pub(super) struct Mark<'c> {
+    cache: &'c Cache,
+    item: Item,
+    act: Act,
+    renewed: Mutex<Instant>,
+}
+
+impl Cache {
+    /// Marks what is about to be done. A push waits for a collection; a collection does not wait.
+    ///
+    /// Who writes first and then looks is seen by the other, or sees them: two that exclude each other never both go on.
+    pub(super) fn mark(&self, act: Act) -> Result<Mark<'_>, Error> {
+        let begun = Instant::now();
+        loop {
+            let mark = Mark::set(self, act)?;
+            let Some(busy) = mark.in_the_way()? else { return Ok(mark) };
+            if act == Act::Collect || begun.elapsed() > PATIENCE {
+                return Err(busy);
+            }
+            drop(mark);
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+impl<'c> Mark<'c> {
+    fn set(cache: &'c Cache, act: Act) -> Result<Self, Error> {
+        let id = format!("{} {:?} {:?}", std::process::id(), SystemTime::now(), thread::current());
+        let item = Item::pushing(&Digest::of(id).short())?;
+        let mark = Self { cache, item, act, renewed: Mutex::new(Instant::now()) };
+        mark.write()?;
+        Ok(mark)
+    }
+
+    fn write(&self) -> Result<(), Error> {
+        let text = Text { act: self.act, time: now() };
+        let text = serde_json::to_vec(&text).map_err(std::io::Error::from)?;
+        Ok(self.cache.remote.put(&self.item.name(), Body::Bytes(&text))?)
+    }
+
+    /// Renews the mark, if it is time.
+    pub(super) fn renew(&self) -> Result<(), Error> {
+        {
+            let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+            if renewed.elapsed() < RENEW {
+                return Ok(());
+            }
+            *renewed = Instant::now();
+        }
+        self.write()
+    }
+
+    /// Who is at work that excludes this. Marks of programs that are gone are removed by who collects.
+    fn in_the_way(&self) -> Result<Option<Error>, Error> {
+        let remote = &self.cache.remote;
+        for entry in remote.list(&room(rooms::PUSHING))? {
+            if entry.name == self.item.name() {
+                continue;
+            }
+            let Some(bytes) = remote.get(&entry.name, LONGEST)? else { continue };
+            // One that cannot be read is as old as the cache says, and may be anything.
+            let text = serde_json::from_slice(&bytes);
+            let text = text
+                .unwrap_or(Text { act: Act::Collect, time: entry.modified.unwrap_or_default() });
+            let seconds = now().saturating_sub(text.time);
+            if seconds > STALE {
+                if self.act == Act::Collect {
+                    remote.remove(&entry.name)?;
+                }
+            } else if self.act.excludes(text.act) {
+                let address = self.cache.address().to_owned();
+                return Ok(Some(Error::Busy { address, act: text.act.words(), seconds }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        // One that stays is stale before long.
+        let _ = self.cache.remote.remove(&self.item.name());
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}

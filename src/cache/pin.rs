@@ -1,0 +1,58 @@
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Cache, Error, Item,
+    layout::{room, rooms},
+};
+use crate::{digest::Digest, remote::Body};
+
+/// The longest pin, in bytes.
+const LONGEST: u64 = 64 << 20;
+
+/// Something that is kept in a cache whatever happens, as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// Why it is kept, for a person.
+    pub reason: String,
+    /// The steps whose statements are kept, by plan key, and with them the trees that these claim.
+    #[serde(default)]
+    pub plan_keys: BTreeSet<Digest>,
+    /// More trees that are kept.
+    #[serde(default)]
+    pub trees: BTreeSet<Digest>,
+    /// The fetched files that are kept.
+    #[serde(default)]
+    pub inputs: BTreeSet<Digest>,
+}
+
+impl Cache {
+    /// Pins something under a name, in place of what was pinned there.
+    pub fn pin(&self, name: &str, pin: &Pin) -> Result<(), Error> {
+        let text = serde_json::to_vec_pretty(pin).map_err(std::io::Error::from)?;
+        Ok(self.remote.put(&Item::pin(name)?.name(), Body::Bytes(&text))?)
+    }
+
+    /// Removes a pin; says whether there was one. What it kept goes with a later collection.
+    pub fn unpin(&self, name: &str) -> Result<bool, Error> {
+        let name = Item::pin(name)?.name();
+        let there = self.remote.has(&name)?;
+        self.remote.remove(&name)?;
+        Ok(there)
+    }
+
+    /// All pins, by name.
+    pub fn pins(&self) -> Result<Vec<(String, Pin)>, Error> {
+        let mut pins = Vec::new();
+        for entry in self.remote.list(&room(rooms::PINS))? {
+            let item = Item::Pin(entry.name.clone());
+            let Some(bytes) = self.remote.get(&entry.name, LONGEST)? else { continue };
+            // A pin that cannot be read must not look like one that keeps nothing.
+            let pin = serde_json::from_slice(&bytes).map_err(|error| self.wrong(&item, error))?;
+            let name = entry.name.parts().next_back().unwrap_or_default().to_owned();
+            pins.push((name, pin));
+        }
+        Ok(pins)
+    }
+}
