@@ -80,6 +80,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["serve"]),
     ("hyper_util", &["serve"]),
     ("ext4_view", &["compare"]),
+    ("sha1", &["bill"]),
     ("nix", &["sandbox"]),
     ("seccompiler", &["sandbox"]),
     ("resolvo", &["resolve"]),

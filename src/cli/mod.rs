@@ -40,6 +40,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Lint(args) => commands::lint::run(&context, &args),
         Command::Verify(args) => commands::verify::run(&context, &args),
         Command::Challenge(args) => commands::challenge::run(&context, &args),
+        Command::Sbom(args) => commands::sbom::run(&context, &args),
         Command::Lock(args) => commands::lock::run(&context, &args),
         Command::Recipes => commands::recipes::run(&context),
         Command::Init(args) => commands::init::run(&context, &args),

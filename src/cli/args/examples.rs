@@ -75,8 +75,16 @@ Examples:
   vsbuild challenge s3://lab-cache/vsbuild hello    one image, or another recipe
   vsbuild challenge /srv/cache hello --rebuild      build it anew for that
   vsbuild challenge /srv/cache --json               for a program";
+
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
   vsbuild cache serve /srv/cache                                      on this machine, to be read only
   vsbuild cache serve /srv/cache --listen 0.0.0.0:8470 --tokens tokens --key lab-a:BASE64
   vsbuild cache serve /srv/cache --config /etc/vsbuild/serve.toml     as docs/serve.md shows";
+
+pub(super) const SBOM_EXAMPLES: &str = "\
+Examples:
+  vsbuild sbom hello -o hello.spdx.json
+  vsbuild sbom functions --format cyclonedx -o functions.cdx.json
+
+The same image has the same bill, byte for byte, wherever it is written.";

@@ -2,6 +2,7 @@
 
 mod caches;
 mod cache;
+mod bill;
 mod examples;
 mod judge;
 mod run;
@@ -15,9 +16,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use caches::Substitute;
 pub(super) use cache::{Cache, Serve};
+pub(super) use bill::{Sbom, SbomFormat};
 use examples::{
     BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES,
-    LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, WHY_EXAMPLES,
+    LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, SBOM_EXAMPLES, WHY_EXAMPLES,
 };
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
@@ -135,6 +137,9 @@ pub(super) enum Command {
     /// Compare what was built here with what others say, and name the first difference.
     #[command(after_help = CHALLENGE_EXAMPLES)]
     Challenge(Challenge),
+    /// Write the bill of material of an image: everything that is in it, and what it was made from.
+    #[command(after_help = SBOM_EXAMPLES)]
+    Sbom(Sbom),
     /// Pin the packages that recipes ask for, in lockfile.toml.
     #[command(after_help = LOCK_EXAMPLES)]
     Lock(Lock),

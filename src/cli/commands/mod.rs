@@ -18,6 +18,7 @@ pub(super) mod recipes;
 pub(super) mod report;
 pub(super) mod run;
 pub(super) mod serve;
+pub(super) mod sbom;
 pub(super) mod shell;
 pub(super) mod store;
 pub(super) mod sweep;
