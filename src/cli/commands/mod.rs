@@ -6,6 +6,7 @@ pub(super) mod conformance;
 pub(super) mod explain;
 pub(super) mod image;
 pub(super) mod init;
+mod known_faults;
 pub(super) mod lint;
 pub(super) mod lock;
 pub(super) mod oci;
