@@ -14,9 +14,9 @@ use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use caches::Substitute;
-pub(super) use cache::{Cache, Serve};
 pub(super) use bill::{Sbom, SbomFormat};
+pub(super) use cache::{Cache, Serve};
+pub(super) use caches::Substitute;
 use examples::{
     BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES,
     LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, SBOM_EXAMPLES, WHY_EXAMPLES,

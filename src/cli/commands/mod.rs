@@ -8,6 +8,7 @@ pub(super) mod explain;
 pub(super) mod image;
 pub(super) mod init;
 pub(super) mod key;
+mod known_faults;
 pub(super) mod lint;
 pub(super) mod lock;
 pub(super) mod oci;
