@@ -79,7 +79,7 @@ pub struct Licences {
 }
 
 /// The licences that a copyright file declares.
-pub fn of(copyright: &Copyright) -> Licences {
+pub(super) fn of(copyright: &Copyright) -> Licences {
     let mut terms = Terms::default();
     let expression = match copyright {
         Copyright::Text(text) if text.is_empty() => None,

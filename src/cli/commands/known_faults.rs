@@ -134,5 +134,5 @@ fn keep(store: &Store, key: &Digest, faults: &[KnownFault]) -> Result<(), crate:
     let tree = store.import(&dir, Time::from_seconds(0))?;
     let output = store.put_tree(&tree)?;
     let name = "known faults".to_owned();
-    store.record(key, &Realisation { name, output, inputs: Vec::new() })
+    store.record(key, &Realisation { name, output, inputs: Vec::new(), vouched: Vec::new() })
 }
