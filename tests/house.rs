@@ -79,7 +79,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["serve"]),
     ("hyper", &["serve"]),
     ("hyper_util", &["serve"]),
-    ("ext4_view", &["compare"]),
     ("sha1", &["bill"]),
     ("nix", &["sandbox"]),
     ("seccompiler", &["sandbox"]),
