@@ -13,18 +13,18 @@ use super::{
 use crate::{
     cache::{Source, Substituters},
     remote::{self, Address, Remote, Secret},
+    trust::PublicKey,
 };
 
 impl Context {
     /// The caches that are asked for what is not here: those of the command line, then those of the configuration by their
     /// priority. None if nobody is to be asked.
     pub(super) fn substituters(&self) -> Result<Option<Substituters>, Problem> {
-        let Substitute { substituters, trusted_keys, no_substitute } = &self.global.substitute;
+        let Substitute { substituters, no_substitute, .. } = &self.global.substitute;
         if *no_substitute || self.global.offline {
             return Ok(None);
         }
         let mut policy = self.policy();
-        policy.keys = policy.keys.with(trusted_keys.iter().cloned());
         let mut configured: Vec<&CacheEntry> = self.config.caches.iter().collect();
         configured.sort_by_key(|entry| entry.priority);
         let named = substituters.iter().map(|url| (url, self.cache_entry(url)));
@@ -53,6 +53,11 @@ impl Context {
     /// The remote at an address, with what the configuration says of it. Nothing is asked yet.
     pub(super) fn remote(&self, url: &Address) -> Result<Box<dyn Remote>, Problem> {
         self.open(url, self.cache_entry(url))
+    }
+
+    /// The keys that count for what one cache has, besides those that count everywhere.
+    pub(super) fn keys_of(&self, url: &Address) -> Vec<PublicKey> {
+        self.cache_entry(url).map(|entry| entry.keys.clone()).unwrap_or_default()
     }
 
     fn cache_entry(&self, url: &Address) -> Option<&CacheEntry> {

@@ -16,6 +16,7 @@ pub(super) use caches::CacheEntry;
 use super::problem::{Failure, Problem};
 use crate::{
     fetch::Registry,
+    serve,
     trust::{KeyId, PublicKey},
 };
 
@@ -53,6 +54,8 @@ use crate::{
 ///
 /// [sign]
 /// key = "FILE"                    # signs what is built here, as `vsbuild key generate` wrote it
+///
+/// [serve]                         # how `vsbuild cache serve` serves: see serve::Config
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -69,6 +72,8 @@ pub(super) struct Config {
     pub(super) trust: Trust,
     /// What to sign with.
     pub(super) sign: Sign,
+    /// How a cache is served.
+    pub(super) serve: serve::Config,
 }
 
 /// Whom to believe of what was built elsewhere.

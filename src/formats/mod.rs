@@ -12,4 +12,6 @@ pub mod gpt;
 pub mod image;
 pub mod mbr;
 pub mod oci;
+pub mod partitions;
+pub mod source;
 pub mod tar;

@@ -6,6 +6,7 @@
 //! kill at any moment loses the steps under way and nothing else.
 
 mod build;
+mod challenge;
 mod event;
 mod image;
 mod lay;
@@ -22,6 +23,7 @@ use std::{
 };
 
 pub use build::{BuildError, Failed, Host, SPEC};
+pub use challenge::{Comparison, Disagreement, Here, challenge};
 pub use event::{Event, How, Watch, Work};
 pub use image::{DISK, ImageFile, KERNELS, Placed, place, placed};
 pub use lay::{Error as LayError, lay};

@@ -9,6 +9,7 @@
 //! realisations/ab/HEX    what a key came to, as JSON
 //! logs/ab/HEX            what a script printed, by key
 //! statements/ab/HEX      what others said of outputs that were taken from them, as they signed it, named by its sha256
+//! attested/ab/HEX/ID     what was signed here of a step that was made a second time, by plan key and id of the key
 //! roots/NAME             what is kept, as JSON
 //! partial/HEX            downloads under way; the next try goes on where one stopped
 //! leases/HEX             locks, one for each thing that is being made
@@ -23,6 +24,7 @@
 //! aside what is damaged, which then counts as absent and is made again.
 
 mod age;
+mod attest;
 mod import;
 mod lease;
 mod materialise;

@@ -1,6 +1,8 @@
 //! What can be typed.
 
 mod caches;
+mod cache;
+mod bill;
 mod examples;
 mod judge;
 mod run;
@@ -12,15 +14,17 @@ use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use bill::{Sbom, SbomFormat};
+pub(super) use cache::{Cache, Serve};
 pub(super) use caches::Substitute;
 use examples::{
-    BUILD_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES, LINT_EXAMPLES,
-    LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, WHY_EXAMPLES,
+    BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES,
+    LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, SBOM_EXAMPLES, WHY_EXAMPLES,
 };
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
 pub(super) use store::{Collect, Pin, Store};
-pub(super) use trust::Key;
+pub(super) use trust::{Challenge, Key};
 
 /// Build byte-reproducible disk images for full-system simulation.
 ///
@@ -130,6 +134,12 @@ pub(super) enum Command {
     Lint(Lint),
     /// Compare images with the hashes of the lockfile.
     Verify(Verify),
+    /// Compare what was built here with what others say, and name the first difference.
+    #[command(after_help = CHALLENGE_EXAMPLES)]
+    Challenge(Challenge),
+    /// Write the bill of material of an image: everything that is in it, and what it was made from.
+    #[command(after_help = SBOM_EXAMPLES)]
+    Sbom(Sbom),
     /// Pin the packages that recipes ask for, in lockfile.toml.
     #[command(after_help = LOCK_EXAMPLES)]
     Lock(Lock),
@@ -158,6 +168,9 @@ pub(super) enum Command {
     /// Make keys that sign what is built here.
     #[command(subcommand)]
     Key(Key),
+    /// Look after caches, which builders share.
+    #[command(subcommand)]
+    Cache(Cache),
     /// Print a completion script for a shell.
     Completions(Completions),
     /// Write the manual pages into a directory.
@@ -220,6 +233,12 @@ pub(super) struct Verify {
     /// Where to build the second time: a directory, best on another file system. In the store, if not given.
     #[arg(long, requires = "rebuild", value_name = "DIR")]
     pub(super) scratch: Option<PathBuf>,
+    /// Sign that it came out the same, with the key of the configuration, so that it can be pushed.
+    #[arg(long, requires = "rebuild")]
+    pub(super) attest: bool,
+    /// Write what was signed here as well, one DSSE envelope a line.
+    #[arg(long, requires = "attest", value_name = "FILE")]
+    pub(super) attest_out: Option<PathBuf>,
 }
 
 /// `lock`

@@ -15,6 +15,7 @@ mod extent;
 mod hash;
 mod inode;
 mod layout;
+pub mod read;
 mod size;
 mod superblock;
 mod write;

@@ -1,0 +1,137 @@
+use std::{collections::BTreeMap, io::Read};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    formats::{
+        ext4::{FORMAT, Shape, Size, layout},
+        image::Piece,
+    },
+    path::GuestPath,
+    tree::{BlobSink, Blobs, Device, Draft, Inode, Kind, MemoryBlobs, Meta, Node, Time, Tree},
+};
+
+fn path(text: &str) -> GuestPath {
+    GuestPath::new(text).expect("a path")
+}
+
+fn sample(blobs: &MemoryBlobs) -> Tree {
+    let time = Time { seconds: (1 << 32) + 5, nanos: 7 };
+    let meta = |mode| Meta { uid: 70_000, gid: 5, ..Meta::root_owned(mode, time) };
+    let mut draft = Draft::with_root(meta(0o755));
+    let mut add = |name: &str, meta: Meta, kind| {
+        draft.insert(path(name), Node::Inode(Inode { meta, kind }));
+    };
+    let file = |bytes: &[u8]| Kind::File(blobs.put(&mut &*bytes).expect("memory does not fail"));
+    let mut with_xattrs = meta(0o4755);
+    with_xattrs.xattrs = BTreeMap::from([
+        (b"user.small"[..].into(), b"value"[..].into()),
+        (b"user.large"[..].into(), vec![7; 3000].into()),
+        (
+            b"system.posix_acl_access"[..].into(),
+            [&[2, 0, 0, 0][..], &[1, 0, 6, 0, 255, 255, 255, 255], &[2, 0, 6, 0, 9, 0, 0, 0]]
+                .concat()
+                .into(),
+        ),
+    ]);
+    let mut sparse = vec![0; 300_000];
+    sparse[299_000] = 1;
+    add("dir", meta(0o700), Kind::Directory);
+    add("dir/file", with_xattrs, file(b"some text"));
+    add("dir/sparse", meta(0o600), file(&sparse));
+    add("dir/null", meta(0o666), Kind::CharDevice(Device { major: 259, minor: 0x1_2345 }));
+    add("dir/old", meta(0o666), Kind::BlockDevice(Device { major: 8, minor: 3 }));
+    add("short", meta(0o777), Kind::Symlink(b"dir/file"[..].into()));
+    add("long", meta(0o777), Kind::Symlink(vec![b'x'; 200].into()));
+    for index in 0..400 {
+        add(&format!("dir/a rather long name for a file {index}"), meta(0o644), Kind::Fifo);
+    }
+    draft.insert(path("other"), Node::HardLink(path("dir/file")));
+    draft.finish().expect("a tree")
+}
+
+fn image(tree: &Tree, blobs: &MemoryBlobs, journal: Option<u64>) -> Vec<u8> {
+    let epoch = Time::from_seconds(1);
+    let size = Size::Free(0);
+    let label = "test".to_owned();
+    let shape = Shape { version: FORMAT, size, spare_inodes: 0, label, journal, epoch };
+    let layout = layout(tree, &shape).expect("it can be laid out");
+    let mut image = vec![0; layout.size() as usize];
+    for placed in layout.pieces() {
+        let bytes = match placed.piece {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Blob { digest, offset, length } => {
+                let all = blobs.read(&digest).expect("the blob is there");
+                all[offset as usize..(offset + length) as usize].to_vec()
+            }
+        };
+        image[placed.at as usize..][..bytes.len()].copy_from_slice(&bytes);
+    }
+    image
+}
+
+#[test]
+fn what_we_write_is_read_back() {
+    let blobs = MemoryBlobs::default();
+    let tree = sample(&blobs);
+    for journal in [None, Some(4 << 20)] {
+        let image = image(&tree, &blobs, journal);
+        let system = FileSystem::open(&&*image).expect("a file system");
+        let found = system.tree(&MemoryBlobs::default()).expect("a tree");
+        assert_eq!(crate::tree::diff(&tree, &found.tree), []);
+        assert_eq!(found.tree.digest(), tree.digest());
+        assert_eq!(found.inodes[&path("other")], found.inodes[&path("dir/file")]);
+        let mut text = String::new();
+        let mut reader = system.open_file(found.inodes[&path("other")]).expect("a file");
+        reader.read_to_string(&mut text).expect("it can be read");
+        assert_eq!(text, "some text");
+    }
+}
+
+#[test]
+fn every_byte_that_is_not_zero_belongs_to_something() {
+    let blobs = MemoryBlobs::default();
+    let tree = sample(&blobs);
+    let image = image(&tree, &blobs, Some(4 << 20));
+    let map = FileSystem::open(&&*image).expect("a file system").map();
+    assert_eq!(map.gaps, Vec::<String>::new());
+    let mut at = 0;
+    while at < image.len() as u64 {
+        let place = map.at(at);
+        assert!(place.end > at, "{place:?}");
+        if place.owner == Owner::Unused {
+            let bytes = &image[at as usize..place.end.min(image.len() as u64) as usize];
+            assert!(bytes.iter().all(|byte| *byte == 0), "{place:?}");
+        }
+        at = place.end;
+    }
+    assert_eq!(map.at(1024 + 0x78).field.map(|field| field.name), Some("volume label"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn no_damage_makes_it_panic(spots in prop::collection::vec((any::<prop::sample::Index>(), any::<[u8; 4]>()), 1..8)) {
+        let blobs = MemoryBlobs::default();
+        let mut draft = Draft::with_root(Meta::root_owned(0o755, Time::default()));
+        let content = blobs.put(&mut &b"text"[..]).expect("memory does not fail");
+        for name in ["a", "b"] {
+            let meta = Meta::root_owned(0o644, Time::default());
+            draft.insert(path(name), Node::Inode(Inode { meta, kind: Kind::File(content.clone()) }));
+        }
+        let mut image = image(&draft.finish().expect("a tree"), &blobs, None);
+        // Where metadata is: at the front.
+        let front = image.len().min(64 << 10) - 4;
+        for (spot, with) in spots {
+            let at = spot.index(front);
+            image[at..at + 4].copy_from_slice(&with);
+        }
+        if let Ok(system) = FileSystem::open(&&*image) {
+            let _ = system.tree(&MemoryBlobs::default());
+            let map = system.map();
+            let place = map.at(5000);
+            prop_assert!(place.end > 5000);
+        }
+    }
+}
