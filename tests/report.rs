@@ -155,6 +155,90 @@ fn figures_are_those_of_the_statistics() {
     assert_eq!(sources, format!("{core}.commitStats0.numInsts"));
 }
 
+/// A run of a real gem5 as its directory would be: the statistics, events and description that tests/gem5 replays.
+fn recorded(dir: &Path) -> Vec<Value> {
+    let recording = Path::new("tests/gem5/recordings/measure");
+    fs::create_dir_all(dir).unwrap();
+    for name in ["stats.txt", "config.json"] {
+        fs::copy(recording.join(name), dir.join(name)).unwrap();
+    }
+    let events = fs::read_to_string(recording.join("events.jsonl")).unwrap();
+    let events: Vec<Value> =
+        events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let named = |name: &str| {
+        events.iter().filter(|event| event["event"] == name).cloned().collect::<Vec<_>>()
+    };
+    let pairs = named("work-begins").into_iter().zip(named("work-ends"));
+    let invocations: Vec<Value> = pairs
+        .map(|(begin, end)| {
+            json!({ "n": begin["n"], "begin_tick": begin["tick"], "end_tick": end["tick"],
+                "instructions": end["insts"].as_u64().unwrap() - begin["insts"].as_u64().unwrap() })
+        })
+        .collect();
+    let version = fs::read_to_string("tests/gem5/recordings/version").unwrap();
+    let record = json!({
+        "image": "functions", "on": "gem5", "cores": 2, "verdict": "good",
+        "call": { "function": "fibonacci-python", "warm": 5, "invocations": 3 },
+        "machine": { "cpu": "timing" }, "gem5": { "sha256": "", "version": version.trim() },
+        "invocations": invocations,
+    });
+    fs::write(dir.join("run.json"), record.to_string()).unwrap();
+    invocations
+}
+
+#[test]
+fn what_a_real_gem5_wrote_comes_to_the_figures_that_it_printed_itself() {
+    let env = TestEnv::new();
+    let dir = env.path().join("recorded");
+    let told = recorded(&dir);
+    let (report, page, _) = report(&env, &[dir.to_str().unwrap()]);
+    let (run, blocks) = (at(&report, "/runs/0"), blocks(&dir));
+    assert_eq!((told.len(), blocks.len()), (3, 3));
+    // Run and statistics agree on every tick, and the core is of the model that was asked for.
+    assert_eq!(at(run, "/warnings"), &json!([]));
+    let core = "board.processor.switch1.core";
+    for (place, block) in blocks.iter().enumerate() {
+        let one = at(run, &format!("/invocations/{place}"));
+        let cpi = block[&format!("{core}.cpi")];
+        assert!((float(one, "/core/cpi") - cpi).abs() < 1e-6 * cpi, "gem5 rounds to six digits");
+        near(float(one, "/core/instructions"), block[&format!("{core}.commitStats0.numInsts")]);
+        near(float(one, "/all/instructions"), {
+            let other = "board.processor.switch0.core.commitStats0.numInsts";
+            block[other] + block[&format!("{core}.commitStats0.numInsts")]
+        });
+        let l1d = block["board.cache_hierarchy.l1d-cache-1.demandMisses::total"];
+        near(float(one, "/core/l1d/misses"), l1d);
+        near(float(one, "/latency_us"), block["simTicks"] / 1e6);
+    }
+    assert!(page.contains("gem5 does not tell them apart for X86"));
+    let modes = ["user", "kernel"];
+    let counted = blocks[0].keys().find(|name| modes.iter().any(|mode| name.contains(mode)));
+    assert_eq!(counted, None, "a gem5 that counts by mode deserves figures of it");
+}
+
+#[test]
+fn known_faults_are_in_all_forms_of_a_report() {
+    let env = TestEnv::new();
+    let dir = env.path().join("run");
+    let places = json!([
+        { "path": "vmlinux", "instructions": 1, "functions": "kswap" },
+        { "containers": ["fibonacci-go"], "path": "app/server", "instructions": 2, "functions": "main" },
+    ]);
+    let fault = json!({ "name": "xchg-r8-rax", "gem5": "does nothing", "hardware": "exchanges them",
+        "wrong": "always", "harm": "values", "places": places });
+    run(&dir, |record| record["faults"] = json!([fault]));
+    let (report, page, csv) = report(&env, &[dir.to_str().unwrap()]);
+    assert_eq!(at(&report, "/runs/0/record/faults"), &json!([fault]));
+    let page = page.replace("&#x2f;", "/");
+    for words in ["xchg-r8-rax", "does nothing", "wrong results or addresses", "vmlinux (kswap)"] {
+        assert!(page.contains(words), "{words}");
+    }
+    assert!(page.contains("fibonacci-go: /app/server (main)"));
+    let mut rows = csv.lines();
+    let column = rows.next().unwrap().split(',').position(|head| head == "faults").unwrap();
+    assert!(rows.all(|row| row.split(',').nth(column) == Some("xchg-r8-rax")));
+}
+
 /// All numbers in a value.
 fn numbers(value: &Value, found: &mut Vec<f64>) {
     match value {

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use vsbuild::{
     digest::Digest,
     path::GuestPath,
-    store::{Realisation, Root, Store},
+    store::{Realisation, Root, Spare, Store},
     tree::{BlobSink, Blobs, Content, Draft, Inode, Kind, Meta, Node, Time, Tree},
 };
 
@@ -49,7 +49,7 @@ fn tree(store: &Store, text: &str) -> Tree {
 }
 
 fn realisation(output: Digest) -> Realisation {
-    Realisation { name: "test".into(), output, inputs: vec![] }
+    Realisation { name: "test".into(), output, inputs: vec![], vouched: vec![] }
 }
 
 fn root(trees: &[Digest], keys: &[Digest]) -> Root {
@@ -209,9 +209,10 @@ fn a_collection_keeps_what_roots_need_and_nothing_else() {
     store.record(&lost_key, &realisation(lost)).unwrap();
     store.set_root("paper", &root(&[kept], &[kept_key])).unwrap();
     fs::write(store.partial(&lost).unwrap(), "half").unwrap();
-    let planned = store.plan_sweep().unwrap();
+    let all = Spare::default();
+    let planned = store.plan_sweep(&all).unwrap();
     assert!(store.has_tree(&lost), "a plan removes nothing");
-    assert_eq!(store.sweep().unwrap(), planned);
+    assert_eq!(store.sweep(&all).unwrap(), planned);
     let left: BTreeSet<Digest> =
         store.objects().unwrap().iter().map(|object| object.digest).collect();
     assert_eq!(left, BTreeSet::from([kept, kept_key, Digest::of("kept")]));
@@ -219,7 +220,7 @@ fn a_collection_keeps_what_roots_need_and_nothing_else() {
     let ways = store.why(&Digest::of("kept")).unwrap();
     assert_eq!(ways, [("paper".to_owned(), kept, Some(path("again")))]);
     assert!(store.remove_root("paper").unwrap() && !store.remove_root("paper").unwrap());
-    store.sweep().unwrap();
+    store.sweep(&all).unwrap();
     assert_eq!(store.objects().unwrap(), []);
 }
 

@@ -60,6 +60,11 @@ impl Answers {
         self.statements.get(sha256).map(Vec::as_slice)
     }
 
+    /// All statements that count, as they were signed.
+    pub fn statements(&self) -> impl Iterator<Item = &[u8]> {
+        self.statements.values().map(Vec::as_slice)
+    }
+
     /// What does not count, and why.
     pub fn refused(&self) -> &[Refused] {
         &self.refused

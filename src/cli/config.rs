@@ -1,5 +1,7 @@
 //! The user's configuration: `config.toml`.
 
+mod caches;
+
 use std::{
     collections::BTreeMap,
     num::NonZero,
@@ -9,9 +11,12 @@ use std::{
 use fs_err as fs;
 use serde::{Deserialize, Deserializer, de};
 
+pub(super) use caches::CacheEntry;
+
 use super::problem::{Failure, Problem};
 use crate::{
     fetch::Registry,
+    serve,
     trust::{KeyId, PublicKey},
 };
 
@@ -28,6 +33,16 @@ use crate::{
 /// server = "https://registry.example"
 /// plain-http = false
 ///
+/// [[caches]]                      # who may have made things already; all but url may be left out
+/// url = "s3://bucket/prefix"      # or https://HOST/PATH, oci://REGISTRY/REPOSITORY, file:///DIRECTORY
+/// priority = 10                   # the lower, the earlier it is asked
+/// inputs = true                   # ask it for packages and layers too, before their mirrors
+/// endpoint = "https://s3.example" # of an S3 store, and its region
+/// region = "eu-west-1"
+/// token-file = "FILE"             # what a web server is shown
+/// keys = ["lab-d:BASE64"]         # count for what this cache has, besides those of [trust]
+/// need = 1                        # how many must agree on what it has
+///
 /// [trust]                         # whose word counts for what was built elsewhere
 /// keys = ["lab-a:BASE64", "lab-b:BASE64", "lab-c:BASE64"]
 /// revoked = ["0123456789abcdef"]  # keys or their ids: do not count, whoever lists them
@@ -39,6 +54,8 @@ use crate::{
 ///
 /// [sign]
 /// key = "FILE"                    # signs what is built here, as `vsbuild key generate` wrote it
+///
+/// [serve]                         # how `vsbuild cache serve` serves: see serve::Config
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -49,10 +66,14 @@ pub(super) struct Config {
     pub(super) mirrors: BTreeMap<String, Vec<String>>,
     /// What is said of registries of images.
     pub(super) registries: BTreeMap<String, Registry>,
+    /// Who may have made things already.
+    pub(super) caches: Vec<CacheEntry>,
     /// Whom to believe.
     pub(super) trust: Trust,
     /// What to sign with.
     pub(super) sign: Sign,
+    /// How a cache is served.
+    pub(super) serve: serve::Config,
 }
 
 /// Whom to believe of what was built elsewhere.
@@ -118,8 +139,9 @@ impl Config {
                 format!("{}: {}", path.display(), error.to_string().trim()),
             )
         })?;
-        if let (Some(key), Some(dir)) = (&mut config.sign.key, path.parent()) {
-            *key = dir.join(&*key);
+        let tokens = config.caches.iter_mut().filter_map(|cache| cache.token_file.as_mut());
+        for file in tokens.chain(config.sign.key.as_mut()) {
+            *file = path.parent().map_or_else(|| file.clone(), |dir| dir.join(&*file));
         }
         Ok(config)
     }

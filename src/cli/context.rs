@@ -15,11 +15,12 @@ use super::{
     problem::{Failure, Problem},
 };
 use crate::{
+    cache::Substituters,
     fetch::{Apt, CredentialFiles, Fetcher, Mirrors, Options, Registries},
     lock,
     plan::{self, Plan, StepId},
     project::{self, Project},
-    realise::{self, Realised, World},
+    realise::{self, Host, Realised, World},
     recipe::{self, Name, Recipes},
     store::Store,
 };
@@ -119,10 +120,14 @@ impl Context {
         let mirrors = Mirrors::new(&self.config.mirrors, variables, &mirrors)
             .map_err(|error| Problem::from_error(Failure::Input, &error))?;
         let options = Options { offline: self.global.offline, proxies, ..Options::default() };
+        Ok(Fetcher::new(mirrors, options).with_registries(self.registries()?))
+    }
+
+    /// Where registries are, and who we are to them.
+    pub(super) fn registries(&self) -> Result<Registries, Problem> {
         let credentials = CredentialFiles::of_user(|name| env::var_os(name));
-        let registries = Registries::new(&self.config.registries, credentials)
-            .map_err(|error| Problem::from_error(Failure::Input, &error))?;
-        Ok(Fetcher::new(mirrors, options).with_registries(registries))
+        Registries::new(&self.config.registries, credentials)
+            .map_err(|error| Problem::from_error(Failure::Input, &error))
     }
 
     /// Everything down to the keys: recipes and lock as steps.
@@ -163,9 +168,11 @@ impl Context {
         &'a self,
         store: &'a Store,
         fetcher: &'a Fetcher,
+        substituters: Option<&'a Substituters>,
         keep_failed: bool,
     ) -> World<'a> {
-        World { store, fetcher, helper: &self.helper, jobs: self.jobs(), keep_failed }
+        let host = Host { helper: &self.helper, jobs: self.jobs(), keep_failed };
+        World { store, fetcher, substituters, host }
     }
 
     /// Makes the outputs of some steps exist.
@@ -176,8 +183,8 @@ impl Context {
         store: &Store,
         keep_failed: bool,
     ) -> Result<Realised, Problem> {
-        let fetcher = self.fetcher()?;
-        let world = self.world(store, &fetcher, keep_failed);
+        let (fetcher, substituters) = (self.fetcher()?, self.substituters()?);
+        let world = self.world(store, &fetcher, substituters.as_ref(), keep_failed);
         realise::realise(plan, goals, &world, &self.printer).map_err(|error| self.explain(error))
     }
 

@@ -2,6 +2,7 @@
 
 use super::problem::{Failure, Problem};
 use crate::{
+    cache,
     realise::{BuildError, Error, Failed, LayError, Status},
     store,
 };
@@ -34,6 +35,14 @@ pub(super) fn build(error: Error) -> Problem {
                  the recipe's script lets something of this machine or moment into its output",
             )
             .help(format!("vsbuild store forget {key} lets the new one be believed")),
+        Error::Disagree { .. } => Problem::from_error(Failure::Mismatch, &error)
+            .help(
+                "somebody's machine, compiler or key is not what it should be, or the recipe lets something of the machine or\n\
+                 moment into its output; nothing was taken",
+            )
+            .help("who is known to be wrong goes to `revoked` in [trust]; --no-substitute asks nobody"),
+        Error::NotMade { .. } => Problem::from_error(Failure::Input, &error),
+        Error::Cache(error) => cache(error),
         Error::Build { source: BuildError::Conflicts(_), .. } => {
             Problem::from_error(Failure::Build, &error).help(
                 "`replace` in a rootfs recipe names paths where the later layer is to win, `exclude` packages that are\n\
@@ -50,6 +59,18 @@ pub(super) fn build(error: Error) -> Problem {
         | Error::NoKernel { .. } => Problem::from_error(Failure::Build, &error),
         Error::Store(source) => store(source),
         Error::Io(_) => Problem::from_error(Failure::Other, &error),
+    }
+}
+
+fn cache(error: &cache::Error) -> Problem {
+    match error {
+        cache::Error::Store(error) => store(error),
+        cache::Error::Remote(_)
+        | cache::Error::Io(_)
+        | cache::Error::OtherFormat { .. }
+        | cache::Error::Damaged(_)
+        | cache::Error::Busy { .. }
+        | cache::Error::BadName(_) => Problem::from_error(Failure::Other, error),
     }
 }
 

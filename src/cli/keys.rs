@@ -21,12 +21,14 @@ use crate::trust::{Keys, Policy, Rule, SecretKey};
 const OTHERS: u32 = 0o077;
 
 impl Context {
-    /// Whose statements count, and how many must agree.
+    /// Whose statements count, and how many must agree: as the configuration says, and the command line. What goes for single
+    /// caches comes in with these.
     pub(super) fn policy(&self) -> Policy {
         let Trust { keys, revoked, need, recipes } = &self.config.trust;
         let rules = recipes.iter().map(|(name, rule)| (name.clone(), self::rule(rule)));
         Policy {
-            keys: Keys::new(keys.iter().cloned(), revoked.iter().map(|Which(id)| *id)),
+            keys: Keys::new(keys.iter().cloned(), revoked.iter().map(|Which(id)| *id))
+                .with(self.global.substitute.trusted_keys.iter().cloned()),
             need: need.map_or(1, NonZero::get),
             recipes: rules.collect(),
             at: BTreeMap::new(),
@@ -37,6 +39,15 @@ impl Context {
     /// The key that signs what is built here, if the configuration names one.
     pub(super) fn signing_key(&self) -> Result<Option<SecretKey>, Problem> {
         self.config.sign.key.as_deref().map(read).transpose()
+    }
+
+    /// The same where nothing goes without one.
+    pub(super) fn need_signing_key(&self) -> Result<SecretKey, Problem> {
+        self.signing_key()?.ok_or_else(|| {
+            Problem::new(Failure::Input, "there is no key to sign with").help(
+                "vsbuild key generate NAME makes one; `[sign] key = \"FILE\"` in the configuration file names it",
+            )
+        })
     }
 
     /// Where a key is that is named nowhere else.

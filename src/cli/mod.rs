@@ -1,6 +1,7 @@
 //! Arguments in, messages out. The only room that talks to a person.
 
 mod args;
+mod caches;
 mod commands;
 mod config;
 mod context;
@@ -16,7 +17,7 @@ use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 
-use args::{Cli, Command};
+use args::{Cache, Cli, Command};
 use context::Context;
 use problem::Problem;
 
@@ -38,6 +39,8 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Sweep(command) => commands::sweep::run(&context, &command),
         Command::Lint(args) => commands::lint::run(&context, &args),
         Command::Verify(args) => commands::verify::run(&context, &args),
+        Command::Challenge(args) => commands::challenge::run(&context, &args),
+        Command::Sbom(args) => commands::sbom::run(&context, &args),
         Command::Lock(args) => commands::lock::run(&context, &args),
         Command::Recipes => commands::recipes::run(&context),
         Command::Init(args) => commands::init::run(&context, &args),
@@ -49,6 +52,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Oci(command) => commands::oci::run(&context, &command),
         Command::Store(command) => commands::store::run(&context, &command),
         Command::Key(command) => commands::key::run(&context, &command),
+        Command::Cache(Cache::Serve(args)) => commands::serve::run(&context, &args),
         Command::Completions(args) => commands::about::completions(&args),
         Command::Man(args) => commands::about::man(&args),
     }

@@ -134,7 +134,12 @@ impl Printer {
             bar.finish_and_clear();
         }
         let took = since.elapsed();
-        if how == How::Made && took >= WORTH_A_LINE && work != Work::Fetch {
+        let did = match how {
+            How::Made => work != Work::Fetch,
+            How::Substituted => work == Work::Substitute,
+            How::Found | How::Absent => false,
+        };
+        if did && took >= WORTH_A_LINE {
             self.say(&format!("{} {name}: done in {}", verb(work), duration(took)));
         }
     }
@@ -184,6 +189,7 @@ impl Watch for Printer {
             Event::Retry { id, why } => {
                 self.say(&format!("{}: {why}; trying again", self.name(id)))
             }
+            Event::Note { text } => self.say(&text),
             Event::Done { id, how } => self.done(id, how),
         }
     }
@@ -195,6 +201,7 @@ fn verb(work: Work) -> &'static str {
         Work::Unpack => "unpack",
         Work::Merge => "merge",
         Work::Build => "build",
+        Work::Substitute => "take",
     }
 }
 

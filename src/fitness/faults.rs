@@ -127,9 +127,40 @@ impl Faults {
         Self::shipped().into_iter().find(|table| table.version == version)
     }
 
+    /// The shipped table to go by for a version of gem5: its own, else that of the newest version that is not newer than it.
+    /// A development version, such as `DEVELOP-FOR-25.0`, is older than the one that it leads to. None for a version that is
+    /// older than every table, or that has no number.
+    pub fn nearest(version: &str) -> Option<Self> {
+        let wanted = Age::of(version)?;
+        let older = |table: &Self| Age::of(&table.version).is_some_and(|age| age <= wanted);
+        let newest = Self::shipped().into_iter().filter(older);
+        Self::of_version(version).or_else(|| newest.max_by_key(|table| Age::of(&table.version)))
+    }
+
     /// The first fault that a case of the conformance test shows.
     pub fn of_case(&self, name: &str) -> Option<&Fault> {
         self.faults.iter().find(|fault| fault.shows_in(name))
+    }
+}
+
+/// How old a version is, the oldest least.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Age {
+    /// Its numbers, without zeros at the end: 24.0 and 24.0.0 are one.
+    numbers: Vec<u32>,
+    /// Whether it is more than what leads to it.
+    released: bool,
+}
+
+impl Age {
+    fn of(version: &str) -> Option<Self> {
+        let start = version.find(|c: char| c.is_ascii_digit())?;
+        let mut numbers: Vec<u32> =
+            version[start..].split('.').map_while(|number| number.parse().ok()).collect();
+        while numbers.last() == Some(&0) {
+            numbers.pop();
+        }
+        Some(Self { numbers, released: !version.starts_with("DEVELOP") })
     }
 }
 
@@ -171,6 +202,19 @@ mod tests {
         assert_eq!(name("xchg r8,rax [49 90]"), Some("xchg-r8-rax"));
         assert_eq!(name("xchg r9,rax [49 91]"), None);
         assert!(Faults::of_version("0.1").is_none());
+    }
+
+    #[test]
+    fn a_version_without_a_table_goes_by_the_newest_that_is_older() {
+        let nearest = |version| Faults::nearest(version).map(|table| table.version);
+        for version in ["24.0.0.1", "24.1.0.3", "DEVELOP-FOR-25.0", "25.1"] {
+            assert_eq!(nearest(version).as_deref(), Some("24.0.0.1"), "{version}");
+        }
+        assert_eq!(nearest("23.1"), None);
+        assert_eq!(nearest("unknown"), None);
+        let ages = ["24.0", "24.0.0.1", "DEVELOP-FOR-25.0", "25.0", "25.0.0.1"].map(Age::of);
+        assert!(ages.is_sorted(), "{ages:?}");
+        assert_eq!(Age::of("24.0"), Age::of("24.0.0.0"));
     }
 
     #[test]

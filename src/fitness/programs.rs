@@ -1,16 +1,21 @@
 //! What the programs and libraries of an image come to, taken together.
 
-use std::{collections::BTreeMap, io::Read};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+};
 
 use super::{
     Harm, Wrong, guest,
     lint::{Error, Finding, Level, Subject, read},
     scan::{Family, Found, Places, Scanner},
+    whose::{Owners, Place},
 };
 use crate::{
     digest::Digest,
     formats::elf::{self, BadElf},
     path::GuestPath,
+    run::FaultPlace,
     tree::{Blobs, Tree},
 };
 
@@ -30,9 +35,27 @@ impl Scanned {
         &self.paths
     }
 
-    fn path(&self) -> String {
-        match self.paths.as_slice() {
-            [path] => path.to_string(),
+    /// Where it has a fault of the table.
+    pub(super) fn fault(&self, number: usize, owners: &Owners) -> Option<FaultPlace> {
+        let places = self.found.as_ref().ok()?.faults.get(&number)?;
+        let mut all: Vec<Place> = self.paths.iter().map(|path| owners.place(path)).collect();
+        all.sort();
+        let path = all.first()?.path.clone();
+        let containers: BTreeSet<String> = all.into_iter().flat_map(|it| it.containers).collect();
+        Some(FaultPlace {
+            containers: containers.into_iter().collect(),
+            path,
+            instructions: places.count,
+            functions: functions(places),
+        })
+    }
+
+    fn path(&self, owners: &Owners) -> String {
+        let mut all: Vec<String> =
+            self.paths.iter().map(|path| owners.place(path).text()).collect();
+        all.dedup();
+        match all.as_slice() {
+            [path] => path.clone(),
             [path, more @ ..] => format!("{path} (and {} more paths)", more.len()),
             [] => String::new(),
         }
@@ -85,12 +108,14 @@ pub(super) fn scan(
 pub(super) fn check(subject: &Subject<'_>, scanned: &[Scanned]) -> Result<Vec<Finding>, Error> {
     let good: Vec<(&Scanned, &Found)> =
         scanned.iter().filter_map(|it| Some((it, it.found.as_ref().ok()?))).collect();
-    let mut findings = levels(&good);
-    findings.extend(lacking(&good));
-    findings.extend(faults(subject, &good));
-    findings.extend(collectors(subject, &good)?);
+    let owners = Owners::read(subject)?;
+    let mut findings = levels(&good, &owners);
+    findings.extend(lacking(&good, &owners));
+    findings.extend(faults(subject, &good, &owners));
+    findings.extend(collectors(subject, &good, &owners)?);
     let damaged = scanned.iter().filter_map(|it| Some((it, it.found.as_ref().err()?)));
-    let damaged: Vec<String> = damaged.map(|(it, why)| format!("{}: {why}", it.path())).collect();
+    let damaged: Vec<String> =
+        damaged.map(|(it, why)| format!("{}: {why}", it.path(&owners))).collect();
     if !damaged.is_empty() {
         let what = "files look like programs and cannot be read, so nothing is known of them";
         let help = "if they are no programs, nothing; else look at them with readelf";
@@ -100,11 +125,11 @@ pub(super) fn check(subject: &Subject<'_>, scanned: &[Scanned]) -> Result<Vec<Fi
 }
 
 /// Files that the loader of glibc refuses.
-fn levels(scanned: &[(&Scanned, &Found)]) -> Vec<Finding> {
+fn levels(scanned: &[(&Scanned, &Found)], owners: &Owners) -> Vec<Finding> {
     let places: Vec<String> = scanned
         .iter()
         .filter(|(_, found)| found.level > 1)
-        .map(|(it, found)| format!("{}: x86-64-v{}", it.path(), found.level))
+        .map(|(it, found)| format!("{}: x86-64-v{}", it.path(owners), found.level))
         .collect();
     if places.is_empty() {
         return Vec::new();
@@ -149,7 +174,7 @@ fn how(found: &Found) -> Option<Use> {
     }
 }
 
-fn lacking(scanned: &[(&Scanned, &Found)]) -> Vec<Finding> {
+fn lacking(scanned: &[(&Scanned, &Found)], owners: &Owners) -> Vec<Finding> {
     let mut by_use: BTreeMap<Use, Vec<String>> = BTreeMap::new();
     for (it, found) in scanned {
         let Some(how) = how(found) else { continue };
@@ -157,7 +182,11 @@ fn lacking(scanned: &[(&Scanned, &Found)]) -> Vec<Finding> {
         let families: Vec<String> = families
             .map(|(family, places)| format!("{} in {}", family.name(), functions(places)))
             .collect();
-        by_use.entry(how).or_default().push(format!("{}: {}", it.path(), families.join("; ")));
+        by_use.entry(how).or_default().push(format!(
+            "{}: {}",
+            it.path(owners),
+            families.join("; ")
+        ));
     }
     let mut findings: Vec<Finding> = by_use
         .into_iter()
@@ -192,7 +221,7 @@ fn lacking(scanned: &[(&Scanned, &Found)]) -> Vec<Finding> {
         })
         .collect();
     let nothing = scanned.iter().filter_map(|(it, found)| {
-        Some(format!("{}: {}", it.path(), functions(found.lacking.get(&Family::Ssse3)?)))
+        Some(format!("{}: {}", it.path(owners), functions(found.lacking.get(&Family::Ssse3)?)))
     });
     let nothing: Vec<String> = nothing.collect();
     if !nothing.is_empty() {
@@ -204,14 +233,14 @@ fn lacking(scanned: &[(&Scanned, &Found)]) -> Vec<Finding> {
 }
 
 /// Where instructions are that this gem5 gets wrong.
-fn faults(subject: &Subject<'_>, scanned: &[(&Scanned, &Found)]) -> Vec<Finding> {
+fn faults(subject: &Subject<'_>, scanned: &[(&Scanned, &Found)], owners: &Owners) -> Vec<Finding> {
     let version = &subject.faults.version;
     let of = |(number, fault): (usize, &super::Fault)| {
         let places = scanned.iter().filter_map(|(it, found)| {
             let places = found.faults.get(&number)?;
             // What Go's collector comes to has a finding of its own.
             let barrier = found.go_barrier && fault.name == "xchg-r8-rax" && places.count <= 2;
-            (!barrier).then(|| format!("{}: {}", it.path(), functions(places)))
+            (!barrier).then(|| format!("{}: {}", it.path(owners), functions(places)))
         });
         let places: Vec<String> = places.collect();
         if places.is_empty() {
@@ -241,12 +270,13 @@ fn faults(subject: &Subject<'_>, scanned: &[(&Scanned, &Found)]) -> Vec<Finding>
 fn collectors(
     subject: &Subject<'_>,
     scanned: &[(&Scanned, &Found)],
+    owners: &Owners,
 ) -> Result<Vec<Finding>, Error> {
     let broken = scanned.iter().filter(|(_, found)| found.go_barrier);
     let contained = GuestPath::lenient(CONTAINERS).unwrap_or_default();
     let (mut inside, mut outside) = (Vec::new(), Vec::new());
     for (it, found) in broken {
-        let place = format!("{}: {}", it.path(), found.go.as_deref().unwrap_or("Go"));
+        let place = format!("{}: {}", it.path(owners), found.go.as_deref().unwrap_or("Go"));
         let in_container = it.paths.iter().all(|path| path.is_within(&contained));
         if in_container { &mut inside } else { &mut outside }.push(place);
     }

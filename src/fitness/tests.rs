@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    formats::elf::tests::file,
+    formats::{bolt, elf::tests::file},
     path::GuestPath,
     tree::{BlobSink, Draft, Inode, Kind, MemoryBlobs, Meta, Node, Time, Tree},
 };
@@ -127,4 +127,75 @@ fn known_faults_are_named_with_the_function_they_are_in() {
         found.faults.values().all(|places| places.functions.values().all(|it| it.0 == "shuffle"))
     );
     assert_eq!(found.lacking.keys().collect::<Vec<_>>(), [&Family::Ssse3]);
+}
+
+/// A snapshotter's database of two layers, the second on the first.
+fn snapshots() -> Vec<u8> {
+    let mut database = bolt::Database::default();
+    let all = database.bucket("v1").bucket("snapshots");
+    all.bucket("default/1/sha256:aa").put("id", [1]);
+    let upper = all.bucket("default/2/sha256:bb");
+    upper.put("id", [2]);
+    upper.put("parent", "default/1/sha256:aa");
+    all.bucket("default/3/sha256:cc").put("id", [3]);
+    bolt::write(&database).unwrap()
+}
+
+#[test]
+fn files_of_containers_are_named_by_those_who_have_them() {
+    // xchg r8, rax; ret
+    let faulty = file(&[0x49, 0x90, 0xc3], &[("swap", 0)]);
+    let other = file(&[0x49, 0x90, 0x90, 0xc3], &[("swap", 0)]);
+    let state = "var/lib/containerd/io.containerd.snapshotter.v1.overlayfs";
+    let database = snapshots();
+    let inside = [
+        format!("{state}/metadata.db"),
+        format!("{state}/snapshots/1/fs/lib/libswap.so"),
+        format!("{state}/snapshots/3/fs/bin/database"),
+    ];
+    let files: [(&str, &[u8]); 8] = [
+        ("etc/vsbuild/functions/f.conf", b"image f\nsnapshot sha256:bb\nneeds db\n"),
+        ("etc/vsbuild/functions/g.conf", b"image g\nsnapshot sha256:aa\n"),
+        ("etc/vsbuild/functions/db.conf", b"image db\nsnapshot sha256:cc\n"),
+        (&inside[0], &database),
+        (&inside[1], &faulty),
+        (&inside[2], &other),
+        ("usr/bin/perl", &file(&[0x49, 0x90, 0x90, 0x90, 0xc3], &[("swap", 0)])),
+        ("sbin/init", &program()),
+    ];
+    let blobs = MemoryBlobs::default();
+    let kernel = tree(&blobs, &[("vmlinux", &file(&[0x49, 0x90], &[("kswap", 0)]))]);
+    let (rootfs, faults) = (tree(&blobs, &files), faults());
+    let subject = Subject {
+        kernel: &kernel,
+        rootfs: &rootfs,
+        blobs: &blobs,
+        cmdline: CMDLINE,
+        root_device: "/dev/sda",
+        disk: 1 << 30,
+        memory: 1 << 30,
+        cores: 2,
+        faults: &faults,
+    };
+    let linted = lint(&subject).unwrap();
+    let finding = linted.findings.iter().find(|it| it.check == "fault-xchg-r8-rax").unwrap();
+    for place in ["f, g: /lib/libswap.so: swap", "db: /bin/database: swap", "usr/bin/perl: swap"] {
+        assert!(finding.places.iter().any(|it| it == place), "{place} in {:?}", finding.places);
+    }
+
+    let places = |container| {
+        let touched = touched(&subject, container).unwrap();
+        let fault = touched.into_iter().find(|fault| fault.name == "xchg-r8-rax").unwrap();
+        assert_eq!((fault.harm.as_str(), fault.wrong.as_str()), ("values", "always"));
+        let place = |it: crate::run::FaultPlace| (it.containers.join(" "), it.path, it.functions);
+        fault.places.into_iter().map(place).collect::<Vec<_>>()
+    };
+    let expected = |containers: &str, path: &str, function: &str| {
+        (containers.to_owned(), path.to_owned(), function.to_owned())
+    };
+    let kernel = expected("", "vmlinux", "kswap");
+    let library = expected("f g", "lib/libswap.so", "swap");
+    let needed = expected("db", "bin/database", "swap");
+    assert_eq!(places(Some("g")), [kernel.clone(), library.clone()]);
+    assert_eq!(places(Some("f")), [kernel, needed, library]);
 }

@@ -40,6 +40,11 @@ pub enum Event<'a> {
         /// What went wrong.
         why: String,
     },
+    /// Something that a person should know, about others who were asked.
+    Note {
+        /// It, in a sentence.
+        text: String,
+    },
     /// A step is done.
     Done {
         /// Which.
@@ -60,6 +65,8 @@ pub enum Work {
     Merge,
     /// Runs a script.
     Build,
+    /// Brings what others have made.
+    Substitute,
 }
 
 /// How a step came to be done.
@@ -69,6 +76,10 @@ pub enum How {
     Made,
     /// Its inputs came out as before, so its output was there.
     Found,
+    /// Others had made it.
+    Substituted,
+    /// It was looked for at others, who do not have it; it is made later.
+    Absent,
 }
 
 /// Sees what happens; from several threads.

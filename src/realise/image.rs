@@ -5,7 +5,7 @@ use std::{io, os::unix::fs::MetadataExt, path::Path};
 use fs_err::{self as fs, File};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Realised, World, lay};
+use super::{Error, Realised, World, lay, substitute};
 use crate::{
     digest::Digest,
     formats::{
@@ -106,7 +106,7 @@ pub fn place(
     let Derivation::Disk(disk) = &derivation else { unreachable!("an image's disk is a disk") };
     let key = *derivation.key().digest();
     let kernel = kernel_files(plan, image, realised, world)?;
-    let mut files = vec![write_disk(name, disk, &key, world, dir)?];
+    let mut files = vec![write_disk(name, disk, &key, realised, world, dir)?];
     for file in kernel {
         copy(&file, world, dir)?;
         files.push(file);
@@ -143,6 +143,7 @@ fn write_disk(
     name: &str,
     disk: &Disk<Digest>,
     key: &Digest,
+    realised: &Realised,
     world: &World<'_>,
     dir: &Path,
 ) -> Result<ImageFile, Error> {
@@ -159,16 +160,19 @@ fn write_disk(
     let (size, target) = (raw.size(), dir.join(DISK));
     let partial = dir.join(format!(".{DISK}.partial"));
     let file = File::options().read(true).write(true).create(true).truncate(true).open(&partial)?;
-    let sha256 = lay::lay(size, raw.pieces(), world.store, &file, world.jobs)?;
+    let sha256 = lay::lay(size, raw.pieces(), world.store, &file, world.host.jobs)?;
     if let Some(before) = world.store.realisation(key)?
         && before.output != sha256
     {
         let (name, before) = (format!("the disk of {name}"), before.output);
         return Err(Error::Differs { name, key: *key, before, now: sha256 });
     }
+    if let Some(from) = world.substituters {
+        substitute::object(from.policy(), &realised.answers, name, key, &sha256)?;
+    }
     fs::rename(&partial, &target)?;
-    let made = Realisation { name: name.to_owned(), output: sha256, inputs: vec![disk.rootfs] };
-    world.store.record(key, &made)?;
+    let (name, inputs) = (name.to_owned(), vec![disk.rootfs]);
+    world.store.record(key, &Realisation { name, output: sha256, inputs, vouched: Vec::new() })?;
     Ok(ImageFile { name: DISK.to_owned(), size, sha256 })
 }
 

@@ -1,14 +1,18 @@
-//! Makes the outputs of a plan exist: what is there is used, the rest is built.
+//! Makes the outputs of a plan exist: what is there is used, what others have made is taken, the rest is built.
 //!
-//! First a survey: from the goals down, which outputs are known and there, and which steps must be made. Then these
-//! are made, many at once, each after those it needs. A step is recorded only when its output is in the store, so a
+//! First a survey: from the goals down, which outputs are known and there, and which steps must be made. Where there are
+//! caches, these are asked about what is not known, and what is believed is recorded, with who says so; then what is known
+//! but not here is brought, from the goals down. What remains must be made: steps are made, many at once, each after those it needs. A step is recorded only when its output is in the store, so a
 //! kill at any moment loses the steps under way and nothing else.
 
 mod build;
+mod challenge;
 mod event;
 mod image;
 mod lay;
 mod schedule;
+mod share;
+mod substitute;
 mod survey;
 
 use std::{
@@ -18,21 +22,26 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-pub use build::{BuildError, Failed, SPEC};
+pub use build::{BuildError, Failed, Host, SPEC};
+pub use challenge::{Comparison, Disagreement, Here, challenge};
 pub use event::{Event, How, Watch, Work};
 pub use image::{DISK, ImageFile, KERNELS, Placed, place, placed};
 pub use lay::{Error as LayError, lay};
+pub use share::{Shared, Stated, closure};
 
 pub use crate::sandbox::Status;
 
 use crate::{
+    cache::{self, Answers, Substituters},
     digest::Digest,
     fetch::{self, Fetcher, Want},
-    plan::{Derivation, Fetch, FetchFrom, Plan, StepId},
+    plan::{Derivation, Fetch, FetchFrom, Input, Plan, StepId},
     sandbox,
     store::{self, Realisation, Store},
+    trust::Who,
 };
 use schedule::{Lane, Lanes, Task};
+use substitute::Others;
 use survey::Survey;
 
 /// How many files are fetched at once.
@@ -45,12 +54,10 @@ pub struct World<'a> {
     pub store: &'a Store,
     /// Where bytes come from.
     pub fetcher: &'a Fetcher,
-    /// The program that becomes the sandbox: vsbuild itself.
-    pub helper: &'a Path,
-    /// How many steps may keep a core busy at once, and how many processes a script may run.
-    pub jobs: usize,
-    /// Whether the sandbox of a failed script stays.
-    pub keep_failed: bool,
+    /// Who may have made things already, and whom to believe; none if all is to be made here.
+    pub substituters: Option<&'a Substituters>,
+    /// What may be used of this machine.
+    pub host: Host<'a>,
 }
 
 /// Why not everything could be made.
@@ -106,6 +113,25 @@ pub enum Error {
         /// The digest now.
         now: Digest,
     },
+    /// Those who are trusted do not agree, and it is not for this program to choose.
+    #[error("{name} came out differently for those who are trusted:{}", list(.sides))]
+    Disagree {
+        /// What it is.
+        name: String,
+        /// The key of its derivation.
+        key: Digest,
+        /// Who says that it came to what.
+        sides: BTreeMap<Digest, Vec<Who>>,
+    },
+    /// Something cannot be shared that was never made.
+    #[error("{name} is not made yet")]
+    NotMade {
+        /// What it is.
+        name: String,
+    },
+    /// What others sent could not be taken in.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
     /// A kernel's output lacks a file.
     #[error("the output of {kernel} has no file {file}")]
     NoKernel {
@@ -119,12 +145,24 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
+fn list(sides: &BTreeMap<Digest, Vec<Who>>) -> String {
+    let side = |(output, who): (&Digest, &Vec<Who>)| {
+        let who: Vec<String> = who.iter().map(Who::to_string).collect();
+        format!("\n  {output} for {}", who.join(" and "))
+    };
+    sides.iter().map(side).collect()
+}
+
 /// The outputs of a plan, as far as they were needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Realised {
     outputs: Vec<Option<Digest>>,
     /// How many steps had to be made or fetched.
     pub made: usize,
+    /// How many trees were brought from caches, in place of these and all that is below.
+    pub substituted: usize,
+    /// What others say of steps that were not known.
+    answers: Answers,
 }
 
 impl Realised {
@@ -143,7 +181,7 @@ impl Realised {
 pub fn known(plan: &Plan, store: &Store) -> Result<Realised, Error> {
     let goals: Vec<StepId> = plan.recipes.values().copied().collect();
     let Survey { outputs, .. } = survey::survey(plan, &goals, store)?;
-    Ok(Realised { outputs, made: 0 })
+    Ok(Realised { outputs, made: 0, substituted: 0, answers: Answers::default() })
 }
 
 /// Makes the outputs of `goals` exist. Disks are not among them: see [`place`].
@@ -153,7 +191,16 @@ pub fn realise(
     world: &World<'_>,
     watch: &dyn Watch,
 ) -> Result<Realised, Error> {
-    let Survey { outputs, missing } = survey::survey(plan, goals, world.store)?;
+    let Survey { mut outputs, mut missing, used } = survey::survey(plan, goals, world.store)?;
+    used.iter().try_for_each(|key| world.store.note_use(key))?;
+    let (mut others, mut substituted) = (None, 0);
+    if let Some(from) = world.substituters.filter(|_| !missing.is_empty()) {
+        let asked = Others::ask(plan, goals, &outputs, from, world.store, watch)?;
+        asked.judge(goals, &mut outputs)?;
+        substituted = asked.pull(goals, &outputs)?.len();
+        missing = survey::way(plan, goals, &outputs, world.store).missing;
+        others = Some(asked);
+    }
     let made = missing.len();
     let bytes = missing.iter().filter_map(|id| fetch_of(plan, *id)).map(|fetch| fetch.size).sum();
     watch.see(Event::Begin { steps: made, bytes });
@@ -165,13 +212,16 @@ pub fn realise(
         })
         .collect();
     let outputs = Mutex::new(outputs);
-    schedule::run(tasks, Lanes { network: CONNECTIONS, cores: world.jobs }, |id| {
-        let digest = Maker { plan, world, watch, outputs: &outputs }.make(id)?;
+    let lanes = Lanes { network: CONNECTIONS, cores: world.host.jobs };
+    let maker = Maker { plan, world, watch, others: others.as_ref(), outputs: &outputs };
+    schedule::run(tasks, lanes, |id| {
+        let digest = maker.make(id)?;
         outputs.lock().unwrap_or_else(PoisonError::into_inner)[id.index()] = Some(digest);
         Ok::<_, Error>(())
     })?;
+    let answers = others.map(Others::into_answers).unwrap_or_default();
     let outputs = outputs.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(Realised { outputs, made })
+    Ok(Realised { outputs, made, substituted, answers })
 }
 
 /// Enters the sandbox of a failed script, as `keep_failed` left it in `dir`; gives the exit code of the shell.
@@ -211,6 +261,21 @@ fn fetch_of(plan: &Plan, id: StepId) -> Option<&Fetch> {
     }
 }
 
+/// Whether builders say what such a step came to: whatever is fetched has its digest for a name, and a package goes with
+/// what is made of it.
+fn is_stated(derivation: &Derivation<Input>) -> bool {
+    match derivation {
+        Derivation::Fetch(_) | Derivation::Unpack(_) => false,
+        Derivation::Packages(_)
+        | Derivation::Run(_)
+        | Derivation::Rootfs(_)
+        | Derivation::Disk(_)
+        | Derivation::OciImage(_)
+        | Derivation::Function(_)
+        | Derivation::Preload(_) => true,
+    }
+}
+
 fn lane(plan: &Plan, id: StepId) -> Lane {
     match plan.step(id).derivation {
         Derivation::Fetch(_) => Lane::Network,
@@ -230,6 +295,7 @@ struct Maker<'a> {
     plan: &'a Plan,
     world: &'a World<'a>,
     watch: &'a dyn Watch,
+    others: Option<&'a Others<'a>>,
     outputs: &'a Mutex<Vec<Option<Digest>>>,
 }
 
@@ -267,9 +333,15 @@ impl Maker<'_> {
         if store.has_blob(&fetch.sha256) {
             return Ok((fetch.sha256, How::Found));
         }
+        let partial = store.partial(&fetch.sha256)?;
+        if let Some(others) = self.others
+            && others.input(id, fetch, &partial)?
+        {
+            store.adopt(&partial, &fetch.sha256)?;
+            return Ok((fetch.sha256, How::Substituted));
+        }
         let source = source(&fetch.from);
         let want = Want { source, size: fetch.size, sha256: fetch.sha256 };
-        let partial = store.partial(&fetch.sha256)?;
         let progress = |event: fetch::Progress<'_>| match event {
             fetch::Progress::Asked { from: now, .. } | fetch::Progress::Reached(now) => {
                 self.watch.see(Event::Bytes { id, now });
@@ -293,13 +365,22 @@ impl Maker<'_> {
         name: &str,
         derivation: &Derivation<Digest>,
     ) -> Result<(Digest, How), Error> {
-        let World { store, helper, jobs, keep_failed, .. } = *self.world;
+        let World { store, host, .. } = *self.world;
         let key = derivation.key();
         let key = key.digest();
         let _lease = store.lease(key, &mut |pid| self.watch.see(Event::Waiting { id, pid }))?;
-        let before = store.realisation(key)?.map(|made| made.output);
-        if let Some(output) = before.filter(|output| store.has_tree(output)) {
-            return Ok((output, How::Found));
+        let recorded = || Ok::<_, Error>(store.realisation(key)?.map(|made| made.output));
+        match (recorded()?, self.others) {
+            (Some(output), _) if store.has_tree(&output) => return Ok((output, How::Found)),
+            // Its key was not known when others were asked, since it has an input that was made only now.
+            (None, Some(others)) => {
+                if let Some(output) = others.take(name, derivation)?
+                    && others.pull_one(id, &output)?
+                {
+                    return Ok((output, How::Substituted));
+                }
+            }
+            (Some(_) | None, _) => (),
         }
         let result = match derivation {
             Derivation::Unpack(unpack) => build::unpack(unpack, store),
@@ -308,22 +389,23 @@ impl Maker<'_> {
             Derivation::OciImage(image) => build::oci_image(image, store),
             Derivation::Function(function) => build::function(function, store),
             Derivation::Preload(preload) => build::preload(preload, store),
-            Derivation::Run(run) => {
-                let host = build::Host { helper, jobs, keep_failed };
-                build::run(run, &host, &store.log_path(key)?, store)
-            }
+            Derivation::Run(run) => build::run(run, &host, &store.log_path(key)?, store),
             Derivation::Fetch(_) | Derivation::Disk(_) => {
                 unreachable!("files are fetched and disks are placed, neither is built")
             }
         };
         let tree = result.map_err(|source| Error::Build { name: name.to_owned(), source })?;
         let output = store.put_tree(&tree)?;
-        if let Some(before) = before.filter(|before| *before != output) {
+        if let Some(before) = recorded()?.filter(|before| *before != output) {
             let (name, key) = (name.to_owned(), *key);
             return Err(Error::Differs { name, key, before, now: output });
         }
+        if let Some(others) = self.others {
+            others.object(name, key, &output)?;
+        }
         let inputs = derivation.inputs().into_iter().copied().collect();
-        store.record(key, &Realisation { name: name.to_owned(), output, inputs })?;
+        let name = name.to_owned();
+        store.record(key, &Realisation { name, output, inputs, vouched: Vec::new() })?;
         Ok((output, How::Made))
     }
 }

@@ -16,43 +16,61 @@ pub(super) struct Survey {
     pub(super) outputs: Vec<Option<Digest>>,
     /// The steps to be made.
     pub(super) missing: BTreeSet<StepId>,
+    /// The keys of what is there and is used.
+    pub(super) used: BTreeSet<Digest>,
 }
 
 /// Looks at everything that `goals` need, without changing anything.
 pub(super) fn survey(plan: &Plan, goals: &[StepId], store: &Store) -> Result<Survey, Error> {
     let closure = plan.closure(goals.iter().copied());
     let mut outputs: Vec<Option<Digest>> = vec![None; plan.steps.len()];
+    let mut keys: Vec<Option<Digest>> = outputs.clone();
     for &id in &closure {
-        outputs[id.index()] = known(plan, id, &outputs, store)?;
+        (keys[id.index()], outputs[id.index()]) = known(plan, id, &outputs, store)?;
     }
-    let mut missing = BTreeSet::new();
+    let Way { missing, there } = way(plan, goals, &outputs, store);
+    let used = there.into_iter().filter_map(|id| keys[id.index()]).collect();
+    Ok(Survey { outputs, missing, used })
+}
+
+/// The steps on the way from some goals down to what is there.
+pub(super) struct Way {
+    /// Those that are to be made.
+    pub(super) missing: BTreeSet<StepId>,
+    /// Those where the way ends.
+    pub(super) there: BTreeSet<StepId>,
+}
+
+/// Walks from `goals` down, as far as outputs are not there.
+pub(super) fn way(plan: &Plan, goals: &[StepId], outputs: &[Option<Digest>], store: &Store) -> Way {
+    let mut way = Way { missing: BTreeSet::new(), there: BTreeSet::new() };
     let mut wanted: Vec<StepId> = goals.to_vec();
     while let Some(id) = wanted.pop() {
-        let there = match outputs[id.index()] {
-            Some(digest) => present(plan, id, &digest, store),
-            None => false,
-        };
-        if !there && missing.insert(id) {
+        let output = outputs[id.index()];
+        if output.is_some_and(|digest| present(plan, id, &digest, store)) {
+            way.there.insert(id);
+        } else if way.missing.insert(id) {
             wanted.extend(plan.step(id).needs());
         }
     }
-    Ok(Survey { outputs, missing })
+    way
 }
 
-/// The output of a step whose inputs' outputs are known and that was made before.
+/// The key of a step whose inputs' outputs are known, if it has one, and its own output, if it was made before.
 fn known(
     plan: &Plan,
     id: StepId,
     outputs: &[Option<Digest>],
     store: &Store,
-) -> Result<Option<Digest>, Error> {
+) -> Result<(Option<Digest>, Option<Digest>), Error> {
     let step = plan.step(id);
     if let Derivation::Fetch(fetch) = &step.derivation {
-        return Ok(Some(fetch.sha256));
+        return Ok((None, Some(fetch.sha256)));
     }
-    let Some(derivation) = resolve(&step.derivation, outputs) else { return Ok(None) };
-    let made = store.realisation(derivation.key().digest())?;
-    Ok(made.map(|made| made.output))
+    let Some(derivation) = resolve(&step.derivation, outputs) else { return Ok((None, None)) };
+    let key = *derivation.key().digest();
+    let made = store.realisation(&key)?;
+    Ok((Some(key), made.map(|made| made.output)))
 }
 
 fn present(plan: &Plan, id: StepId, output: &Digest, store: &Store) -> bool {

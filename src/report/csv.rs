@@ -14,7 +14,17 @@ use super::{
 /// varies. `core.` is the function's core, `all.` all of them.
 pub fn csv(report: &Report) -> String {
     let keys: BTreeSet<&String> = report.runs.iter().flat_map(|run| run.values.keys()).collect();
-    let heads = ["run", "image", "function", "sweep", "point", "invocation", "ticks", "latency_us"];
+    let heads = [
+        "run",
+        "image",
+        "function",
+        "sweep",
+        "point",
+        "invocation",
+        "ticks",
+        "latency_us",
+        "faults",
+    ];
     let mut head: Vec<String> = heads.map(str::to_owned).to_vec();
     for scope in ["core", "all"] {
         head.extend(Metric::all().map(|metric| format!("{scope}.{}", metric.key())));
@@ -47,6 +57,7 @@ fn facts(run: &Run, one: &Measured) -> Vec<String> {
         whole(one.n),
         whole(one.ticks),
         number(one.latency_us),
+        run.record.faults.iter().map(|fault| fault.name.as_str()).collect::<Vec<_>>().join(" "),
     ]
 }
 

@@ -28,7 +28,7 @@ pub use figures::{Block, Figures, Misses, Sources, Statistics, Unit, read};
 pub use gather::{Error, Group, gather};
 pub use metrics::{Metric, Scope};
 pub use page::html;
-pub use record::{Call, Gem5, Invocation, Record, Stage, Verdict};
+pub use record::{Call, FaultPlace, Gem5, Invocation, KnownFault, Record, Stage, Verdict};
 pub use run::{Measured, Run, Spread};
 pub use stats::{Error as StatisticsError, Line, Reader};
 pub use text::text;

@@ -13,7 +13,7 @@ use super::{
     compare::{Change, overall},
     metrics::{Metric, Scope},
     plots::{self, FEW, Plot},
-    record::Stage,
+    record::{FaultPlace, KnownFault, Stage},
     run::{Run, Spread},
 };
 
@@ -106,6 +106,7 @@ struct Page<'a> {
     made: Vec<Made>,
     stages: Vec<Table>,
     described: Vec<(String, &'a super::Described)>,
+    faults: Vec<Table>,
     sources: BTreeMap<String, Vec<String>>,
     missing: Vec<String>,
 }
@@ -143,6 +144,7 @@ fn page(report: &Report) -> Page<'_> {
         made: runs.iter().map(made).collect(),
         stages: if few { runs.iter().filter_map(stages).collect() } else { Vec::new() },
         described: described(runs),
+        faults: faults(runs),
         sources: sources(runs),
         missing: missing(report),
     }
@@ -405,6 +407,59 @@ fn described(runs: &[Run]) -> Vec<(String, &super::Described)> {
         }
         Some(_) if runs.len() > FEW => Vec::new(),
         Some(_) => runs.iter().map(|run| (run.name.clone(), &run.described)).collect(),
+    }
+}
+
+/// What gem5 is known to compute wrongly: once, if it is the same for all runs.
+fn faults(runs: &[Run]) -> Vec<Table> {
+    let mut told: Vec<(Vec<&str>, &[KnownFault])> = Vec::new();
+    for run in runs.iter().filter(|run| !run.record.faults.is_empty()) {
+        match told.iter_mut().find(|(_, faults)| *faults == run.record.faults.as_slice()) {
+            Some((names, _)) => names.push(&run.name),
+            None => told.push((vec![&run.name], &run.record.faults)),
+        }
+    }
+    let head = ["fault", "gem5", "a processor", "comes to", "where"].map(str::to_owned);
+    let table = |(names, faults): (Vec<&str>, &[KnownFault])| {
+        let title = if names.len() == runs.len() { String::new() } else { names.join(", ") };
+        let row = |fault: &KnownFault| {
+            let when = if fault.wrong == "data" { ", for some values" } else { "" };
+            vec![
+                text(fault.name.clone()),
+                text(fault.gem5.clone()),
+                text(fault.hardware.clone()),
+                text(format!("{}{when}", harm(&fault.harm))),
+                text(places(&fault.places)),
+            ]
+        };
+        Table::new(title, &head, faults.iter().map(row).collect())
+    };
+    told.into_iter().map(table).collect()
+}
+
+/// What comes of a fault.
+fn harm(word: &str) -> &str {
+    match word {
+        "crash" => "the simulation ends",
+        "values" => "wrong results or addresses",
+        "flags" => "wrong flags",
+        "nan" => "another NaN",
+        other => other,
+    }
+}
+
+/// A few files that have a fault, and how many more there are.
+fn places(places: &[FaultPlace]) -> String {
+    const SHOWN: usize = 5;
+    let place = |place: &FaultPlace| match place.containers.as_slice() {
+        [] => format!("{} ({})", place.path, place.functions),
+        containers => format!("{}: /{} ({})", containers.join(", "), place.path, place.functions),
+    };
+    let shown: Vec<String> = places.iter().take(SHOWN).map(place).collect();
+    let more = places.len() - shown.len();
+    match more {
+        0 => shown.join("; "),
+        _ => format!("{}; and {more} more", shown.join("; ")),
     }
 }
 

@@ -51,12 +51,55 @@ pub struct Record {
     /// What a reader of the figures should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What this gem5 is known to compute wrongly and what was run has, the worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<KnownFault>,
     /// The command that makes the run again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     /// Whether the run was good.
     #[serde(default)]
     pub verdict: Verdict,
+}
+
+/// Something that a gem5 computes otherwise than a processor, and where the run has instructions of that kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KnownFault {
+    /// What the table of faults calls it.
+    #[serde(default)]
+    pub name: String,
+    /// What gem5 does.
+    #[serde(default)]
+    pub gem5: String,
+    /// What a processor does.
+    #[serde(default)]
+    pub hardware: String,
+    /// `always`, or `data`: for some values only.
+    #[serde(default)]
+    pub wrong: String,
+    /// What comes of it: `crash`, `values`, `flags` or `nan`.
+    #[serde(default)]
+    pub harm: String,
+    /// Programs and libraries that have such instructions.
+    #[serde(default)]
+    pub places: Vec<FaultPlace>,
+}
+
+/// A program or a library.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultPlace {
+    /// Containers whose files it is among; none if it is the image's own, or the kernel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<String>,
+    /// Its path there.
+    #[serde(default)]
+    pub path: String,
+    /// How many such instructions it has.
+    #[serde(default)]
+    pub instructions: u64,
+    /// The functions that they are in.
+    #[serde(default)]
+    pub functions: String,
 }
 
 /// How a function was called.

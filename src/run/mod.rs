@@ -16,4 +16,4 @@ pub use call::Call;
 pub use console::{Latencies, Latency, Said, Stage, read};
 pub use leash::tie;
 pub use qemu::{Accelerator, Boot, Error, boot};
-pub use record::{Measured, Outcome, Record, Verdict, Wanted};
+pub use record::{FaultPlace, KnownFault, Measured, Outcome, Record, Verdict, Wanted};

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Call, Said, Stage,
@@ -169,8 +169,42 @@ pub struct Measured {
     pub invocations: Vec<gem5::Invocation>,
     /// What should be known of the result.
     pub warnings: Vec<String>,
+    /// What this gem5 is known to compute wrongly and what was run has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<KnownFault>,
     /// The command that makes it again.
     pub command: String,
+}
+
+/// Something that a gem5 computes otherwise than a processor, and where the run has instructions of that kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownFault {
+    /// What the table of faults calls it.
+    pub name: String,
+    /// What gem5 does.
+    pub gem5: String,
+    /// What a processor does.
+    pub hardware: String,
+    /// `always`, or `data`: for some values only.
+    pub wrong: String,
+    /// What comes of it: `crash`, `values`, `flags` or `nan`.
+    pub harm: String,
+    /// Programs and libraries that have such instructions.
+    pub places: Vec<FaultPlace>,
+}
+
+/// A program or a library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultPlace {
+    /// Containers whose files it is among; none if it is the image's own, or the kernel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<String>,
+    /// Its path there.
+    pub path: String,
+    /// How many such instructions it has.
+    pub instructions: u64,
+    /// The functions that they are in, for a person.
+    pub functions: String,
 }
 
 #[cfg(test)]

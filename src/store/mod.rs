@@ -8,6 +8,8 @@
 //! trees/ab/HEX           a manifest, named by its sha256
 //! realisations/ab/HEX    what a key came to, as JSON
 //! logs/ab/HEX            what a script printed, by key
+//! statements/ab/HEX      what others said of outputs that were taken from them, as they signed it, named by its sha256
+//! attested/ab/HEX/ID     what was signed here of a step that was made a second time, by plan key and id of the key
 //! roots/NAME             what is kept, as JSON
 //! partial/HEX            downloads under way; the next try goes on where one stopped
 //! leases/HEX             locks, one for each thing that is being made
@@ -21,12 +23,15 @@
 //! flushed to the platter, so after a power cut a file may be empty or short; [`Store::verify`] reads every byte and puts
 //! aside what is damaged, which then counts as absent and is made again.
 
+mod age;
+mod attest;
 mod import;
 mod lease;
 mod materialise;
 mod objects;
 mod outputs;
 mod roots;
+mod statements;
 mod sweep;
 mod verify;
 
@@ -40,8 +45,8 @@ use fs_err as fs;
 
 pub use lease::{Lease, Scratch};
 pub use outputs::Realisation;
-pub use roots::Root;
-pub use sweep::{Kind, Object, Sweep};
+pub use roots::{PIN, Root};
+pub use sweep::{Kind, Object, Spare, Sweep};
 pub use verify::{Damage, Verified};
 
 use crate::{digest::Digest, path::GuestPath, tree::BadManifest};
@@ -124,13 +129,15 @@ pub enum Error {
 }
 
 /// The directories of a store.
-const ROOMS: [&str; 10] = [
+const ROOMS: [&str; 12] = [
     "blobs",
     "programs",
     "trees",
     "realisations",
     "logs",
+    "statements",
     "roots",
+    "remotes",
     "partial",
     "leases",
     "scratch",

@@ -17,6 +17,10 @@ pub struct Realisation {
     pub output: Digest,
     /// The digests of what it was made from: trees and blobs.
     pub inputs: Vec<Digest>,
+    /// The digests of the statements by which it was taken from others (see [`Store::statement`]); none if it was made
+    /// here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vouched: Vec<Digest>,
 }
 
 impl Store {

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Store};
 use crate::{digest::Digest, path::GuestPath};
 
+/// What the names of pins begin with: roots that a user sets for a reason of their own, whatever else keeps the same. No
+/// recipe's name has such a character in it.
+pub const PIN: &str = "pin_";
+
 /// Something that is to be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {

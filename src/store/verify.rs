@@ -111,7 +111,7 @@ impl Store {
         let path = self.place(object.kind.room(), &object.digest);
         let read = || fs::read(&path).map_err(|error| error.to_string());
         let checked = match object.kind {
-            Kind::Blob | Kind::Program => {
+            Kind::Blob | Kind::Program | Kind::Statement => {
                 hash(&path).map_err(|error| error.to_string()).and_then(|found| {
                     if found == object.digest {
                         Ok(())

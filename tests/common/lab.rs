@@ -28,6 +28,8 @@ pub struct Lab {
     packages: BTreeMap<String, String>,
     /// The tables of the lockfile's sets.
     sets: BTreeMap<String, String>,
+    /// More lines of the control file of packages that are made from now on.
+    pub control: String,
 }
 
 impl Lab {
@@ -37,7 +39,8 @@ impl Lab {
     }
 
     pub fn at(env: TestEnv) -> Self {
-        let mut lab = Self { env, packages: BTreeMap::new(), sets: BTreeMap::new() };
+        let mut lab =
+            Self { env, packages: BTreeMap::new(), sets: BTreeMap::new(), control: String::new() };
         lab.env.write("vsbuild.toml", "shipped = false\n");
         lab.package("shell", |root| {
             let bin = root.join("usr/bin");
@@ -69,7 +72,8 @@ impl Lab {
         fill(&root);
         let control = format!(
             "Package: {name}\nVersion: 1.0\nArchitecture: amd64\nMaintainer: Nobody <nobody@example.invalid>\n\
-             Description: A package of a test\n"
+             Description: A package of a test\n{}",
+            self.control
         );
         fs::write(root.join("DEBIAN/control"), control).unwrap();
         let file = self.package_file(name);

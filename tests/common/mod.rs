@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 pub mod lab;
+pub mod sharing;
 
 use std::{
     fs,

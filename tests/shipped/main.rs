@@ -9,12 +9,14 @@
 mod common;
 mod functions;
 mod hello;
+mod sharing;
 
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
     sync::Mutex,
+    time::Instant,
 };
 
 use common::Ran;
@@ -35,6 +37,14 @@ fn run(args: &[&str]) -> Ran {
     Ran::of(vsbuild().args(args).output().unwrap())
 }
 
+/// More steps than this are made only where nothing was there before.
+const FROM_SOURCE: u64 = 100;
+
+/// The file that says how long it took to make an image where nothing was there before.
+fn source_seconds(name: &str) -> PathBuf {
+    dir().join(format!("{name}.seconds"))
+}
+
 /// The directory of an image, built once.
 fn image(name: &'static str) -> &'static Path {
     static MADE: Mutex<Vec<(&str, &Path)>> = Mutex::new(Vec::new());
@@ -43,7 +53,12 @@ fn image(name: &'static str) -> &'static Path {
         return path;
     }
     let out = dir().join("out");
-    run(&["image", name, "--out", out.to_str().unwrap()]).good();
+    let begun = Instant::now();
+    let text = run(&["image", name, "--json", "--out", out.to_str().unwrap()]).good();
+    let result: serde_json::Value = serde_json::from_str(&text).unwrap();
+    if result["made"].as_u64().unwrap() > FROM_SOURCE {
+        fs::write(source_seconds(name), begun.elapsed().as_secs().to_string()).unwrap();
+    }
     let path: &Path = Box::leak(out.join(name).into_boxed_path());
     made.push((name, path));
     path

@@ -63,3 +63,28 @@ pub(super) const WHY_EXAMPLES: &str = "\
 Examples:
   vsbuild why hello libc6          how a package came in
   vsbuild why hello linux-6.1      how a recipe came in";
+
+pub(super) const CHALLENGE_EXAMPLES: &str = "\
+Exit codes:
+  0  nothing differs, of what both sides made
+  4  something differs, or the cache has a statement that was tampered with
+  5  the cache cannot be reached
+
+Examples:
+  vsbuild challenge https://cache.other-lab         all images that the lockfile has hashes of
+  vsbuild challenge s3://lab-cache/vsbuild hello    one image, or another recipe
+  vsbuild challenge /srv/cache hello --rebuild      build it anew for that
+  vsbuild challenge /srv/cache --json               for a program";
+
+pub(super) const SERVE_EXAMPLES: &str = "\
+Examples:
+  vsbuild cache serve /srv/cache                                      on this machine, to be read only
+  vsbuild cache serve /srv/cache --listen 0.0.0.0:8470 --tokens tokens --key lab-a:BASE64
+  vsbuild cache serve /srv/cache --config /etc/vsbuild/serve.toml     as docs/serve.md shows";
+
+pub(super) const SBOM_EXAMPLES: &str = "\
+Examples:
+  vsbuild sbom hello -o hello.spdx.json
+  vsbuild sbom functions --format cyclonedx -o functions.cdx.json
+
+The same image has the same bill, byte for byte, wherever it is written.";

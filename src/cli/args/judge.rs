@@ -57,7 +57,8 @@ pub(in crate::cli) struct Conformance {
 pub(in crate::cli) struct Lint {
     /// The image's recipe.
     pub(in crate::cli) name: String,
-    /// For which version of gem5, such as 24.0.0.1. The newest one that anything is known of, if not given.
+    /// For which version of gem5, such as 24.0.0.1; one without a table of faults goes by the newest before it. The newest one
+    /// that anything is known of, if not given.
     #[arg(long, value_name = "VERSION")]
     pub(in crate::cli) version: Option<String>,
     /// Cores that it is to run on. As the recipe says, if not given.

@@ -1,21 +1,30 @@
 //! What can be typed.
 
+mod caches;
+mod cache;
+mod bill;
 mod examples;
 mod judge;
 mod run;
+mod size;
+mod store;
 mod trust;
 
 use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use bill::{Sbom, SbomFormat};
+pub(super) use cache::{Cache, Serve};
+pub(super) use caches::Substitute;
 use examples::{
-    BUILD_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES, LINT_EXAMPLES,
-    LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, WHY_EXAMPLES,
+    BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES,
+    LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, SBOM_EXAMPLES, WHY_EXAMPLES,
 };
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
-pub(super) use trust::Key;
+pub(super) use store::{Collect, Pin, Store};
+pub(super) use trust::{Challenge, Key};
 
 /// Build byte-reproducible disk images for full-system simulation.
 ///
@@ -94,6 +103,9 @@ pub(super) struct Global {
     /// Say nothing but results and errors.
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub(super) quiet: bool,
+    /// Whom to ask for what is made already.
+    #[command(flatten)]
+    pub(super) substitute: Substitute,
 }
 
 /// The commands.
@@ -122,6 +134,12 @@ pub(super) enum Command {
     Lint(Lint),
     /// Compare images with the hashes of the lockfile.
     Verify(Verify),
+    /// Compare what was built here with what others say, and name the first difference.
+    #[command(after_help = CHALLENGE_EXAMPLES)]
+    Challenge(Challenge),
+    /// Write the bill of material of an image: everything that is in it, and what it was made from.
+    #[command(after_help = SBOM_EXAMPLES)]
+    Sbom(Sbom),
     /// Pin the packages that recipes ask for, in lockfile.toml.
     #[command(after_help = LOCK_EXAMPLES)]
     Lock(Lock),
@@ -150,6 +168,9 @@ pub(super) enum Command {
     /// Make keys that sign what is built here.
     #[command(subcommand)]
     Key(Key),
+    /// Look after caches, which builders share.
+    #[command(subcommand)]
+    Cache(Cache),
     /// Print a completion script for a shell.
     Completions(Completions),
     /// Write the manual pages into a directory.
@@ -212,6 +233,12 @@ pub(super) struct Verify {
     /// Where to build the second time: a directory, best on another file system. In the store, if not given.
     #[arg(long, requires = "rebuild", value_name = "DIR")]
     pub(super) scratch: Option<PathBuf>,
+    /// Sign that it came out the same, with the key of the configuration, so that it can be pushed.
+    #[arg(long, requires = "rebuild")]
+    pub(super) attest: bool,
+    /// Write what was signed here as well, one DSSE envelope a line.
+    #[arg(long, requires = "attest", value_name = "FILE")]
+    pub(super) attest_out: Option<PathBuf>,
 }
 
 /// `lock`
@@ -302,45 +329,6 @@ pub(super) enum Oci {
         name: String,
         /// Where to, such as `localhost:5000/team/name:tag`.
         reference: String,
-    },
-}
-
-/// `store`
-#[derive(Debug, Subcommand)]
-pub(super) enum Store {
-    /// List what is in it.
-    Ls,
-    /// Print the path of a blob or tree.
-    Path {
-        /// Its digest.
-        digest: String,
-    },
-    /// Check every byte; what is damaged is put aside, and built again when it is needed.
-    Verify,
-    /// Remove what no root needs.
-    ///
-    /// Images are roots: what they are made of stays. What only `build` made goes, and packages, unfinished downloads and the
-    /// sandboxes of failed builds; what is needed again is fetched or built again.
-    Gc {
-        /// Only say what would go.
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// List the roots: what gc keeps.
-    Roots {
-        /// Let gc have what this root keeps.
-        #[arg(long, value_name = "ROOT")]
-        remove: Option<String>,
-    },
-    /// Say which root keeps something.
-    Why {
-        /// Its digest.
-        digest: String,
-    },
-    /// Forget what a derivation came to, so that what it comes to next is believed.
-    Forget {
-        /// The derivation's key, as `vsbuild show` and the message about a difference name it.
-        key: String,
     },
 }
 

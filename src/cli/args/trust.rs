@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+
+use crate::remote::Address;
 
 /// `key`
 #[derive(Debug, Subcommand)]
@@ -24,4 +26,21 @@ pub(in crate::cli) enum Key {
         /// The file of the secret part. As the configuration says, if not given, or else $XDG_CONFIG_HOME/vsbuild/key.
         file: Option<PathBuf>,
     },
+}
+
+/// `challenge`
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Challenge {
+    /// The cache: a directory, file://, https://, s3:// or oci://.
+    #[arg(value_name = "URL")]
+    pub(in crate::cli) cache: Address,
+    /// What to compare, with all that it is made of. All images that the lockfile has hashes of, if not given.
+    #[arg(value_name = "NAME")]
+    pub(in crate::cli) names: Vec<String>,
+    /// Build it again from its inputs first, in another store and under other conditions, and compare that.
+    #[arg(long)]
+    pub(in crate::cli) rebuild: bool,
+    /// Where to build again: a directory, best on another file system. In the store, if not given.
+    #[arg(long, requires = "rebuild", value_name = "DIR")]
+    pub(in crate::cli) scratch: Option<PathBuf>,
 }

@@ -38,7 +38,13 @@ pub(in crate::cli) fn run(context: &Context, args: &Build) -> Result<ExitCode, P
     }
     if context.global.json {
         let key = realised.derivation(&plan, id).map(|derivation| derivation.key().to_string());
-        print_json(&json!({ "name": name, "key": key, "output": output, "made": realised.made }));
+        print_json(&json!({
+            "name": name,
+            "key": key,
+            "output": output,
+            "made": realised.made,
+            "substituted": realised.substituted,
+        }));
     } else {
         print(&store.tree_path(&output).display().to_string());
     }

@@ -56,7 +56,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Conformance) -> Result<ExitC
             .help("instructions are named as in `xchg`, `lock add` and `rep movs`"));
     }
     let tried = attempt(context, args, &gem5, &answers, asked.cases().len())?;
-    let known = tried.version.as_deref().and_then(Faults::of_version);
+    let known = tried.version.as_deref().and_then(Faults::nearest);
     let mut report = Report::new(&asked, &tried.seen, known.as_ref());
     if args.only.is_some() {
         // Most faults are in other instructions.
@@ -70,7 +70,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Conformance) -> Result<ExitC
     } else {
         show(args, &report);
     }
-    summary(context, &report, version, known.is_some());
+    summary(context, &report, version, known.as_ref());
     let unknown = report.unknown().next().is_some() || !report.missing.is_empty();
     let fails = if args.known { unknown } else { !report.is_clean() };
     Ok(if fails { ExitCode::from(Failure::Mismatch as u8) } else { ExitCode::SUCCESS })
@@ -170,7 +170,8 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 }
 
 /// What it comes to, on standard error.
-fn summary(context: &Context, report: &Report, version: Option<&str>, known: bool) {
+fn summary(context: &Context, report: &Report, version: Option<&str>, known: Option<&Faults>) {
+    let table = known.filter(|table| Some(table.version.as_str()) != version);
     let version = version.map_or_else(|| "this gem5".to_owned(), |text| format!("gem5 {text}"));
     let Report { cases, agree, wrong, crashed, missing, .. } = report;
     context.note(&format!(
@@ -180,7 +181,13 @@ fn summary(context: &Context, report: &Report, version: Option<&str>, known: boo
         crashed.len(),
         missing.len()
     ));
-    if !known {
+    if let Some(table) = table {
+        let table = &table.version;
+        context.note(&format!(
+            "there is no table of known faults for {version}; that of {table} is gone by"
+        ));
+    }
+    if known.is_none() {
         context.note("there is no table of known faults for this version");
     } else if report.unknown().next().is_some() {
         let unknown = report.unknown().count();

@@ -32,6 +32,10 @@ pub(in crate::cli) struct Made {
     pub(in crate::cli) cmdline: String,
     /// Whether all of it was there before.
     pub(in crate::cli) unchanged: bool,
+    /// How many steps had to be made.
+    pub(in crate::cli) made: usize,
+    /// How many trees were brought from caches.
+    pub(in crate::cli) substituted: usize,
 }
 
 pub(in crate::cli) fn run(context: &Context, args: &Image) -> Result<ExitCode, Problem> {
@@ -46,6 +50,8 @@ pub(in crate::cli) fn run(context: &Context, args: &Image) -> Result<ExitCode, P
         print_json(&json!({
             "image": made.name,
             "unchanged": made.unchanged,
+            "made": made.made,
+            "substituted": made.substituted,
             "cmdline": made.cmdline,
             "files": files.collect::<Vec<_>>(),
         }));
@@ -94,14 +100,14 @@ pub(in crate::cli) fn make_laid_out(
             .help(format!("to build it all the same: vsbuild build {name}")));
     };
     let dir = out.map_or_else(|| project.root.join("out"), Path::to_owned).join(place);
-    let fetcher = context.fetcher()?;
-    let world = context.world(&store, &fetcher, keep_failed);
+    let (fetcher, substituters) = (context.fetcher()?, context.substituters()?);
+    let world = context.world(&store, &fetcher, substituters.as_ref(), keep_failed);
     let goals = [image.kernel, image.rootfs];
     let realised = realise::realise(&plan, &goals, &world, &context.printer)
         .map_err(|error| context.explain(error))?;
     let there = realise::placed(&plan, image, &realised, &world, &dir)
         .map_err(|error| context.explain(error))?;
-    let unchanged = there.is_some() && realised.made == 0;
+    let unchanged = there.is_some() && realised.made + realised.substituted == 0;
     let placed = match there {
         Some(placed) => placed,
         None => realise::place(&plan, name.as_str(), image, &realised, &world, &dir)
@@ -111,7 +117,8 @@ pub(in crate::cli) fn make_laid_out(
     files.push(manifest::write(&name, &plan, image, &realised, &placed, &dir)?);
     keep(context, &store, &name, &dir, &plan, image, &realised)?;
     let cmdline = image.cmdline.clone();
-    Ok(Made { name, dir, files, cmdline, unchanged })
+    let (made, substituted) = (realised.made, realised.substituted);
+    Ok(Made { name, dir, files, cmdline, unchanged, made, substituted })
 }
 
 /// Sets the root that keeps what the image is made of.

@@ -22,7 +22,7 @@ use crate::{
 const SHOWN: usize = 6;
 
 pub(in crate::cli) fn run(context: &Context, args: &Lint) -> Result<ExitCode, Problem> {
-    let faults = faults(args)?;
+    let faults = faults(context, args)?;
     let store = context.store()?;
     let (_, recipes) = context.project()?;
     let Planned { plan, name } = context.plan(&args.name, &store)?;
@@ -73,16 +73,25 @@ pub(in crate::cli) fn run(context: &Context, args: &Lint) -> Result<ExitCode, Pr
     Ok(if failed { ExitCode::from(Failure::Input as u8) } else { ExitCode::SUCCESS })
 }
 
-/// What is known of the version that is asked for; of the newest that anything is known of, if none is.
-fn faults(args: &Lint) -> Result<Faults, Problem> {
+/// What is known of the version that is asked for, or of the newest before it; of the newest of all, if none is asked for.
+fn faults(context: &Context, args: &Lint) -> Result<Faults, Problem> {
     let shipped = Faults::shipped();
     let known = || shipped.iter().map(|it| it.version.as_str()).collect::<Vec<_>>().join(", ");
-    let wanted = |it: &&Faults| args.version.as_ref().is_none_or(|version| it.version == *version);
-    shipped.iter().rfind(wanted).cloned().ok_or_else(|| {
-        let version = args.version.as_deref().unwrap_or_default();
+    let nothing = |version: &str| {
         let what = format!("nothing is known of what gem5 {version} gets wrong");
         Problem::new(Failure::Input, what).help(format!("known versions: {}", known()))
-    })
+    };
+    let Some(version) = args.version.as_deref() else {
+        return shipped.last().cloned().ok_or_else(|| nothing("of any version"));
+    };
+    let faults = Faults::nearest(version).ok_or_else(|| nothing(version))?;
+    if faults.version != version {
+        let table = &faults.version;
+        context.note(&format!(
+            "there is no table of faults for gem5 {version}; that of {table} is gone by"
+        ));
+    }
+    Ok(faults)
 }
 
 /// Bytes that the disk has at least.

@@ -10,7 +10,7 @@ use std::{
 
 use fs_err as fs;
 
-use super::run::Runner;
+use super::{known_faults, run::Runner};
 use crate::{
     cli::{
         args::{self, Run},
@@ -18,7 +18,6 @@ use crate::{
         printer,
         problem::{Failure, Problem},
     },
-    fitness::Faults,
     path::GuestPath,
     project,
     run::{
@@ -94,7 +93,10 @@ impl OnGem5 {
         self.keep(&run, args, dir)?;
         self.deliver(&run, dir).map_err(|error| explain(&error))?;
         let verdict = run.outcome.verdict(&runner.wanted(call));
-        let warnings = run.warnings.into_iter().chain([self.faults(&args.name)]).collect();
+        let version = &self.gem5.version;
+        let function = call.map(|call| call.function.as_str());
+        let known = known_faults::known(runner.context, &self.store, &args.name, version, function);
+        let warnings = run.warnings.into_iter().chain(known.warnings).collect();
         Ok(Record {
             image: args.name.clone(),
             on: "gem5".to_owned(),
@@ -112,26 +114,12 @@ impl OnGem5 {
                 stages: run.stages,
                 invocations: if verdict == Verdict::Good { run.invocations } else { Vec::new() },
                 warnings,
+                faults: known.faults,
                 command: command(),
             }),
             verdict,
             outcome: run.outcome,
         })
-    }
-
-    /// What is to be known of this gem5's own mistakes.
-    fn faults(&self, image: &str) -> String {
-        let version = &self.gem5.version;
-        match Faults::of_version(version) {
-            Some(known) => format!(
-                "gem5 {version} computes some instructions wrongly, in {} known ways: `vsbuild lint {image}` names the \
-                 programs of the image that have such instructions",
-                known.faults.len()
-            ),
-            None => format!(
-                "nobody has looked yet which instructions gem5 {version} computes wrongly: `vsbuild conformance` does"
-            ),
-        }
     }
 
     /// Sets the root that keeps the run's checkpoints and result.

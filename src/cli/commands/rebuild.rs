@@ -15,13 +15,13 @@ use walkdir::WalkDir;
 
 use crate::{
     cli::{
-        context::{Context, Planned},
+        context::Context,
         problem::{Failure, Problem},
     },
-    plan::{Derivation, Plan},
+    plan::{Derivation, Plan, StepId},
     realise::{self, Realised},
     recipe::Name,
-    store::Store,
+    store::{Scratch, Store},
     tree::{self, Change, Tree},
 };
 
@@ -30,49 +30,89 @@ const NOBODY: u32 = 65534;
 /// What a copy of a project leaves out.
 const LEFT_OUT: [&str; 4] = [".git", "out", "runs", "target"];
 
+/// A recipe that was built a second time, elsewhere.
+pub(super) struct Second {
+    pub(super) plan: Plan,
+    pub(super) goals: Vec<StepId>,
+    pub(super) store: Store,
+    /// What is known after the second build, all of it, or as far as it came.
+    pub(super) realised: Realised,
+    status: ExitStatus,
+    /// Where it is; the first store must stay open, or else another program sweeps its scratch space.
+    _elsewhere: (Elsewhere, Scratch, Store),
+}
+
 /// Builds `name`, which is built, once more in another store, and compares step by step.
-pub(super) fn run(context: &Context, name: &Name, scratch: Option<&Path>) -> Result<(), Problem> {
+pub(super) fn run(
+    context: &Context,
+    name: &Name,
+    scratch: Option<&Path>,
+) -> Result<Second, Problem> {
     let store = context.store()?;
-    let Planned { plan, .. } = context.plan(name.as_str(), &store)?;
-    let first = realise::known(&plan, &store).map_err(|error| context.explain(error))?;
+    let second = second(context, name, scratch)?;
+    let first = realise::known(&second.plan, &store).map_err(|error| context.explain(error))?;
+    let same = Same {
+        plan: &second.plan,
+        first: (&store, &first),
+        second: (&second.store, &second.realised),
+    };
+    if let Some(difference) = same.first_difference(context)? {
+        return Err(difference);
+    }
+    second.whole(name)
+}
+
+/// Builds `name` in another store, from the same fetched files and nothing else.
+pub(super) fn second(
+    context: &Context,
+    name: &Name,
+    scratch: Option<&Path>,
+) -> Result<Second, Problem> {
+    let store = context.store()?;
+    let planned = context.plan(name.as_str(), &store)?;
+    let goals = planned.goals();
     let failed = |error: io::Error| Problem::from_error(Failure::Other, &error);
     let own = store.scratch().map_err(|error| context.explain(error.into()))?;
     let parent = scratch.unwrap_or(own.path());
     let elsewhere = tempfile::Builder::new().prefix("second build ").tempdir_in(parent);
     let elsewhere = Elsewhere::new(elsewhere.map_err(failed)?.keep());
     let other = Store::open(&elsewhere.store()).map_err(|error| context.explain(error.into()))?;
-    seed(context, &plan, name, &store, &other)?;
+    seed(context, &planned.plan, &goals, &store, &other)?;
     drop(other);
-    let status = elsewhere.build(context, name).map_err(failed)?;
+    let what = if planned.plan.images.contains_key(name) { "image" } else { "build" };
+    let status = elsewhere.build(context, what, name).map_err(failed)?;
     let other = Store::open(&elsewhere.store()).map_err(|error| context.explain(error.into()))?;
-    let second = realise::known(&plan, &other).map_err(|error| context.explain(error))?;
-    let same = Same { plan: &plan, first: (&store, &first), second: (&other, &second) };
-    if let Some(difference) = same.first_difference(context)? {
-        return Err(difference);
+    let plan = planned.plan;
+    let realised = realise::known(&plan, &other).map_err(|error| context.explain(error))?;
+    Ok(Second { plan, goals, store: other, realised, status, _elsewhere: (elsewhere, own, store) })
+}
+
+impl Second {
+    /// The same, if the build ended well.
+    pub(super) fn whole(self, name: &Name) -> Result<Self, Problem> {
+        if self.status.success() {
+            return Ok(self);
+        }
+        let message = format!("the second build of `{name}` failed; what it said stands above");
+        Err(Problem::new(Failure::Build, message))
     }
-    if status.success() {
-        return Ok(());
-    }
-    let message = format!("the second build of `{name}` failed; what it said stands above");
-    Err(Problem::new(Failure::Build, message))
 }
 
 /// Gives the second store the fetched files of the first, so that both start from the same inputs.
 fn seed(
     context: &Context,
     plan: &Plan,
-    name: &Name,
+    goals: &[StepId],
     from: &Store,
     to: &Store,
 ) -> Result<(), Problem> {
     let failed = |error: crate::store::Error| context.explain(error.into());
-    let image = &plan.images[name];
-    let fetcher = context.fetcher()?;
-    for id in plan.closure([image.kernel, image.disk]) {
+    let (fetcher, substituters) = (context.fetcher()?, context.substituters()?);
+    for id in plan.closure(goals.iter().copied()) {
         let Derivation::Fetch(fetch) = &plan.step(id).derivation else { continue };
         if !from.has_blob(&fetch.sha256) {
             // What is made of it was here, so it is not; collections remove what was only fetched.
-            let world = context.world(from, &fetcher, false);
+            let world = context.world(from, &fetcher, substituters.as_ref(), false);
             realise::realise(plan, &[id], &world, &context.printer)
                 .map_err(|error| context.explain(error))?;
         }
@@ -98,7 +138,7 @@ impl Elsewhere {
 
     /// The same command again, with everything else changed that could have an influence but must not: project, store,
     /// home and working directory, user (where this is root), umask, locale, time zone, number of jobs, environment.
-    fn build(&self, context: &Context, name: &Name) -> io::Result<ExitStatus> {
+    fn build(&self, context: &Context, what: &str, name: &Name) -> io::Result<ExitStatus> {
         let (project, home) = (self.0.join("project"), self.0.join("home"));
         let (root, _) =
             context.project().map_err(|problem| io::Error::other(problem.to_string()))?;
@@ -108,11 +148,17 @@ impl Elsewhere {
         fs::copy(context.helper(), &helper)?;
         let mut command = Command::new(&helper);
         command
-            .args(["--offline", "--jobs", &(context.jobs() + 1).to_string(), "--store"])
+            .args([
+                "--offline",
+                "--no-substitute",
+                "--jobs",
+                &(context.jobs() + 1).to_string(),
+                "--store",
+            ])
             .arg(self.store())
             .arg("--project")
             .arg(&project)
-            .args(["image", name.as_str(), "--out"])
+            .args([what, name.as_str(), "--out"])
             .arg(home.join("out"))
             .current_dir(&home)
             .env_clear()

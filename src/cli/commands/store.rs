@@ -1,19 +1,26 @@
 //! `store`: looks after what is kept.
 
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::json;
 
 use crate::{
     cli::{
-        args::Store as Args,
+        args::{Collect, Store as Args},
+        commands::pins,
         context::Context,
         print, print_json, printer,
         problem::{Failure, Problem},
     },
     digest::Digest,
-    store::{Error, Kind, Store, Verified},
+    store::{Error, Kind, Spare, Store, Verified},
 };
+
+/// A day in seconds.
+const DAY: u64 = 24 * 60 * 60;
 
 pub(in crate::cli) fn run(context: &Context, args: &Args) -> Result<ExitCode, Problem> {
     let store = context.store()?;
@@ -22,10 +29,12 @@ pub(in crate::cli) fn run(context: &Context, args: &Args) -> Result<ExitCode, Pr
         Args::Ls => list(context, &store).map_err(failed),
         Args::Path { digest } => path(&store, &parse(digest)?),
         Args::Verify => verify(context, &store),
-        Args::Gc { dry_run } => collect(context, &store, *dry_run).map_err(failed),
+        Args::Gc(args) => collect(context, &store, args).map_err(failed),
         Args::Roots { remove: Some(name) } => remove(context, &store, name),
         Args::Roots { remove: None } => roots(context, &store).map_err(failed),
         Args::Why { digest } => why(context, &store, &parse(digest)?),
+        Args::Pin(args) => pins::pin(context, &store, args),
+        Args::Unpin { name } => pins::unpin(context, &store, name),
         Args::Forget { key } => forget(context, &store, &parse(key)?),
     }
 }
@@ -100,13 +109,28 @@ fn verify(context: &Context, store: &Store) -> Result<ExitCode, Problem> {
     Ok(ExitCode::from(Failure::Mismatch as u8))
 }
 
-fn collect(context: &Context, store: &Store, dry_run: bool) -> Result<ExitCode, Error> {
-    let sweep = if dry_run { store.plan_sweep()? } else { store.sweep()? };
+fn collect(context: &Context, store: &Store, args: &Collect) -> Result<ExitCode, Error> {
+    let Collect { dry_run, older_than, max_size } = *args;
+    let time = older_than.map(|days| Duration::from_secs(u64::from(days) * DAY));
+    // Before what a clock can tell, nothing is young.
+    let since = time.map(|time| SystemTime::now().checked_sub(time).unwrap_or(UNIX_EPOCH));
+    let spare = Spare { since, size: max_size };
+    let sweep = if dry_run { store.plan_sweep(&spare)? } else { store.sweep(&spare)? };
     let (count, size) = (sweep.objects.len(), sweep.size());
+    if let Some(max) = max_size.filter(|max| sweep.kept_size > *max) {
+        let (left, max) = (printer::size(sweep.kept_size), printer::size(max));
+        let why =
+            if older_than.is_some() { "roots keep, or what is young, " } else { "roots keep " };
+        context.note(&format!("what {why}takes {left}, more than {max}"));
+    }
     if context.global.json {
-        print_json(
-            &json!({ "removed": !dry_run, "objects": count, "bytes": size, "kept": sweep.kept }),
-        );
+        print_json(&json!({
+            "removed": !dry_run,
+            "objects": count,
+            "bytes": size,
+            "kept": sweep.kept,
+            "kept-bytes": sweep.kept_size,
+        }));
     } else {
         let verb = if dry_run { "would remove" } else { "removed" };
         let count = printer::count(count, "object");

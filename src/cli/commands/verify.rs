@@ -2,21 +2,24 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
+use fs_err as fs;
 use serde_json::json;
 
 use super::{
     image::{self, Made},
-    rebuild,
+    rebuild::{self, Second},
 };
 use crate::{
     cli::{
         args::Verify,
         context::Context,
-        print, print_json,
+        print, print_json, printer,
         problem::{Failure, Problem},
     },
     digest::Digest,
+    realise::{self, Stated},
     recipe::Name,
+    trust::{self, Act, SecretKey, Statement},
 };
 
 pub(in crate::cli) fn run(context: &Context, args: &Verify) -> Result<ExitCode, Problem> {
@@ -32,6 +35,8 @@ pub(in crate::cli) fn run(context: &Context, args: &Verify) -> Result<ExitCode, 
         )
         .help("record them: vsbuild lock --outputs NAME"));
     }
+    let key = args.attest.then(|| context.need_signing_key()).transpose()?;
+    let mut attested = Vec::new();
     for name in &names {
         let made = image::make(context, name.as_str(), None, false)?;
         match project.lock.outputs.get(name) {
@@ -46,7 +51,10 @@ pub(in crate::cli) fn run(context: &Context, args: &Verify) -> Result<ExitCode, 
             }
         }
         if args.rebuild {
-            rebuild::run(context, name, args.scratch.as_deref())?;
+            let second = rebuild::run(context, name, args.scratch.as_deref())?;
+            if let Some(key) = &key {
+                attested.extend(attest(context, &second, key)?);
+            }
         }
         if !context.global.json {
             let how =
@@ -54,10 +62,35 @@ pub(in crate::cli) fn run(context: &Context, args: &Verify) -> Result<ExitCode, 
             print(&format!("{name}: {how}"));
         }
     }
+    if let Some(file) = &args.attest_out {
+        // JSON lines, as the in-toto Attestation Framework has it (`spec/v1/bundle.md`).
+        fs::write(file, attested.join("\n") + "\n")
+            .map_err(|error| Problem::from_error(Failure::Other, &error))?;
+    }
+    if args.attest && !context.global.json {
+        context.note(&format!("signed: {}", printer::count(attested.len(), "statement")));
+    }
     if context.global.json {
-        print_json(&json!({ "verified": names, "rebuilt": args.rebuild }));
+        let (rebuilt, attested) = (args.rebuild, attested.len());
+        print_json(&json!({ "verified": names, "rebuilt": rebuilt, "attested": attested }));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Signs what the second build came to, since it was the same as the first, and keeps that in the store.
+fn attest(context: &Context, second: &Second, key: &SecretKey) -> Result<Vec<String>, Problem> {
+    let failed = |error| context.explain(error);
+    let store = context.store()?;
+    let made = realise::closure(&second.plan, &second.goals, &second.store).map_err(failed)?;
+    let by = key.public().id().to_string();
+    let mut envelopes = Vec::new();
+    for Stated { plan_key, claims, .. } in made.stated {
+        let statement = Statement { plan_key, act: Act::Rebuilt, claims };
+        let envelope = trust::sign(&statement, key);
+        store.attest(&plan_key, &by, &envelope).map_err(|error| failed(error.into()))?;
+        envelopes.push(String::from_utf8_lossy(&envelope).into_owned());
+    }
+    Ok(envelopes)
 }
 
 /// Compares the files of an image with the hashes of the lockfile.

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod control;
+pub mod copyright;
 pub mod index;
 mod merged;
 mod package;

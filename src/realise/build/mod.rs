@@ -12,7 +12,8 @@ use std::{io, path::PathBuf};
 pub(super) use container::{function, oci_image, preload};
 pub(super) use packages::build as packages;
 pub(super) use rootfs::build as rootfs;
-pub(super) use run::{Host, build as run};
+pub use run::Host;
+pub(super) use run::build as run;
 pub(super) use unpack::build as unpack;
 
 use crate::{

@@ -34,14 +34,15 @@ const ENVIRONMENT: [(&str, &str); 5] = [
 /// Lines of the log that a failure shows.
 const TAIL: usize = 20;
 
-/// What a script may use of the host.
-pub(in crate::realise) struct Host<'a> {
+/// What may be used of this machine; in no key.
+#[derive(Debug, Clone, Copy)]
+pub struct Host<'a> {
     /// The program that becomes the sandbox: vsbuild itself.
-    pub(in crate::realise) helper: &'a Path,
-    /// How many processes a script may run at once; in no key.
-    pub(in crate::realise) jobs: usize,
+    pub helper: &'a Path,
+    /// How many steps may keep a core busy at once, and how many processes a script may run.
+    pub jobs: usize,
     /// Whether the sandbox of a failed script stays.
-    pub(in crate::realise) keep_failed: bool,
+    pub keep_failed: bool,
 }
 
 /// Runs a script and takes its output into the store.

@@ -353,7 +353,8 @@ impl Course<'_> {
         }
         let output = self.store.put_tree(&tree)?;
         let inputs = before.map(Tree::digest).into_iter().collect();
-        let realisation = Realisation { name: format!("gem5 {}", name.name()), output, inputs };
+        let label = format!("gem5 {}", name.name());
+        let realisation = Realisation { name: label, output, inputs, vouched: Vec::new() };
         self.store.record(&key, &realisation)?;
         Ok(Came::Done(self.done(name, key, tree, cpu, Some(followed.seconds))?))
     }

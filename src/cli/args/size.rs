@@ -1,0 +1,30 @@
+/// A size in bytes: digits, and perhaps one of `K`, `M`, `G`, `T` for the powers of 1024.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let shift = match &text[digits.len()..] {
+        "" => Some(0),
+        "K" => Some(10),
+        "M" => Some(20),
+        "G" => Some(30),
+        "T" => Some(40),
+        _ => None,
+    };
+    let number: Option<u64> = digits.parse().ok();
+    let size = number.zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    size.ok_or_else(|| "write bytes, or a whole number with K, M, G or T, such as 20G".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_binary_and_whole() {
+        assert_eq!(size("512"), Ok(512));
+        assert_eq!(size("20G"), Ok(20 << 30));
+        assert_eq!(size("16777215T"), Ok(16_777_215 << 40));
+        for text in ["", "G", "1.5G", "-1", "20g", "20GB", "16777216T", "\u{e9}"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+}
