@@ -119,12 +119,12 @@ fn parents(bytes: &[u8]) -> Option<BTreeMap<String, (u64, Option<String>)>> {
         let text = String::from_utf8_lossy(name);
         text.splitn(3, '/').nth(2).map(str::to_owned)
     };
-    let of = |(name, item): (&Box<[u8]>, &Item)| {
+    let snapshots = all.items.iter().filter_map(|(name, item)| {
         let Item::Bucket(snapshot) = item else { return None };
         let parent = snapshot.value("parent").and_then(chain);
         Some((chain(name)?, (number(snapshot)?, parent)))
-    };
-    Some(all.items.iter().filter_map(of).collect())
+    });
+    Some(snapshots.collect())
 }
 
 /// Go's `binary.PutUvarint`.

@@ -102,7 +102,7 @@ mod tests {
         let tokens = Tokens::parse(&text).unwrap();
         assert!(!tokens.hashed);
         let right =
-            |token| tokens.find(token).map(|caller| (caller.name().to_owned(), caller.right()));
+            |token| tokens.find(token).map(|caller| (caller.name().to_owned(), caller.right));
         assert_eq!(right("a-rather-long-token"), Some(("ci".to_owned(), Some(Right::Write))));
         assert_eq!(right("another-long-token"), Some(("ann".to_owned(), Some(Right::Admin))));
         assert_eq!(right("a-rather-long-toke"), None);
