@@ -56,8 +56,11 @@ fn a_disk_that_is_not_laid_out_any_more_is_laid_out_to_be_sent() {
         fs::create_dir_all(&project).unwrap();
         crate::world::copy(&origin.lab.env.project().join(part), &project.join(part));
     }
-    let mut command =
-        origin.command("tiny", cache.to_str().unwrap(), &["--with-images", "-C", project.to_str().unwrap()]);
+    let mut command = origin.command(
+        "tiny",
+        cache.to_str().unwrap(),
+        &["--with-images", "-C", project.to_str().unwrap()],
+    );
     assert_eq!(json(&Ran::of(command.output().unwrap()).good())["images"], 1);
     let name = list(&cache.join("images")).pop().unwrap();
     let disk = origin.image["files"][0]["sha256"].as_str().unwrap();
@@ -113,11 +116,7 @@ impl Served {
         let more = ["--tokens", tokens.to_str().unwrap(), "--key", &public];
         let mut command: Command = machine.command(&[&args[..], &more].concat());
         let log = fs::File::create(machine.path().join("said")).unwrap();
-        let mut child = command
-            .stdout(std::process::Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(std::process::Stdio::piped()).stderr(log).spawn().unwrap();
         let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
         let mut text = String::new();
         while !text.trim_end().ends_with('}') {
@@ -145,7 +144,8 @@ fn a_server_of_our_own_takes_disks_and_looks_where_they_lead() {
     let address = served.1.clone();
     fs::write(dir.path().join("token"), "a-token-that-is-long-enough-for-it\n").unwrap();
     let config = dir.path().join("config.toml");
-    fs::write(&config, format!("[[caches]]\nurl = \"{address}\"\ntoken-file = \"token\"\n")).unwrap();
+    fs::write(&config, format!("[[caches]]\nurl = \"{address}\"\ntoken-file = \"token\"\n"))
+        .unwrap();
     let more = ["--with-images", "--config", config.to_str().unwrap()];
     let ran = Ran::of(machine.origin.command("tiny", &address, &more).output().unwrap());
     assert_eq!(json(&ran.good())["images"], 1);

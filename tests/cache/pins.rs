@@ -35,9 +35,11 @@ fn what_is_there_is_listed_for_people_and_programs() {
     let address = cache.to_str().unwrap();
     origin.lab.run(&["cache", "pin", address, "tiny", "--reason", "paper X"]).good();
     let key = public("a");
-    let listed = json(&machine.run(&["cache", "ls", address, "--trusted-key", &key, "--json"]).good());
+    let listed =
+        json(&machine.run(&["cache", "ls", address, "--trusted-key", &key, "--json"]).good());
     for room in ["packs", "indexes", "ways", "trees", "inputs", "statements", "pins", "images"] {
-        let bytes: u64 = list(&cache.join(room)).iter().map(|f| fs::metadata(f).unwrap().len()).sum();
+        let bytes: u64 =
+            list(&cache.join(room)).iter().map(|f| fs::metadata(f).unwrap().len()).sum();
         let found = (&listed["rooms"][room]["count"], &listed["rooms"][room]["bytes"]);
         assert_eq!(found, (&files(&cache.join(room)).into(), &bytes.into()), "{room}");
     }

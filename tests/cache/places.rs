@@ -25,13 +25,19 @@ fn through_a_directory() {
     let (machine, dir) = (Machine::new(), tempfile::tempdir().unwrap());
     let cache = dir.path().join("cache");
     let first = machine.origin.push("tiny", &cache, &[]);
-    assert_eq!((&first["there"], &first["inputs"], &first["images"]), (&0.into(), &0.into(), &0.into()));
+    assert_eq!(
+        (&first["there"], &first["inputs"], &first["images"]),
+        (&0.into(), &0.into(), &0.into())
+    );
     assert!(first["bytes"].as_u64().unwrap() > 40 << 20);
     assert!(!cache.join("inputs").exists() && !cache.join("images").exists());
     makes_the_image_from(cache.to_str().unwrap(), |_| ());
     // The same again sends nothing but statements.
     let again = machine.origin.push("tiny", &cache, &[]);
-    assert_eq!((&again["bytes"], &again["packs"], &again["trees"]), (&0.into(), &0.into(), &0.into()));
+    assert_eq!(
+        (&again["bytes"], &again["packs"], &again["trees"]),
+        (&0.into(), &0.into(), &0.into())
+    );
     assert_eq!(again["there"], first["bytes"].as_u64().unwrap() + (8 << 20));
     // And what was pulled is there.
     let brought = machine.pulls(cache.to_str().unwrap());

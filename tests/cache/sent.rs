@@ -112,7 +112,10 @@ fn what_is_not_made_is_not_sent_and_what_to_do_is_said() {
     let said = machine.run(&["cache", "push", "tiny", "--to", to]).bad(2);
     assert!(said.contains("is not made yet") && said.contains("vsbuild image"), "{said}");
     let said = machine.origin.lab.run(&["cache", "push", "tiny", "--to", to]).bad(2);
-    assert!(said.contains("no key to sign with") && said.contains("vsbuild key generate"), "{said}");
+    assert!(
+        said.contains("no key to sign with") && said.contains("vsbuild key generate"),
+        "{said}"
+    );
     let said = machine.run(&["cache", "push", "nobody", "--to", to]).bad(2);
     assert!(said.contains("there is no recipe `nobody`"), "{said}");
     assert!(!cache.exists());

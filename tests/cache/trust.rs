@@ -81,7 +81,11 @@ fn two_labs_that_disagree_are_an_alarm_and_nothing_is_taken() {
     for name in ["a", "b"] {
         assert!(text.contains(&format!("{name} ({})", key(name).public().id())), "{text}");
     }
-    assert_eq!(crate::world::files(&machine.store_dir().join("trees")), 1, "of the kernel's source");
+    assert_eq!(
+        crate::world::files(&machine.store_dir().join("trees")),
+        1,
+        "of the kernel's source"
+    );
 }
 
 #[test]
@@ -111,7 +115,11 @@ fn two_labs_that_push_at_once_are_both_heard() {
     }
     assert_eq!(list(&cache.join("pushing")), [] as [&Path; 0]);
     let third = Machine::new();
-    third.configure(&format!("[trust]\nkeys = [\"{}\", \"{}\"]\nneed = 2\n", public("a"), public("b")));
+    third.configure(&format!(
+        "[trust]\nkeys = [\"{}\", \"{}\"]\nneed = 2\n",
+        public("a"),
+        public("b")
+    ));
     third.run(&["cache", "pull", "tiny", "--from", to]).good();
     third.has_the_image();
     // What was sent twice is found once, whoever sent it.

@@ -180,7 +180,9 @@ impl Machine {
         let ran = Ran::of(command.arg("--out").arg(&out).output().unwrap());
         let image = json(&ran.good());
         assert_eq!(image["made"], 0, "{image}");
-        assert!(!self.store_dir().join("logs").exists() || files(&self.store_dir().join("logs")) == 0);
+        assert!(
+            !self.store_dir().join("logs").exists() || files(&self.store_dir().join("logs")) == 0
+        );
         let files = self.origin.image["files"].as_array().unwrap();
         for (one, two) in files.iter().zip(image["files"].as_array().unwrap()) {
             assert_eq!(one["sha256"], two["sha256"]);
