@@ -17,7 +17,7 @@ use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 
-use args::{Cache, Cli, Command};
+use args::{Cli, Command};
 use context::Context;
 use problem::Problem;
 
@@ -52,7 +52,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Oci(command) => commands::oci::run(&context, &command),
         Command::Store(command) => commands::store::run(&context, &command),
         Command::Key(command) => commands::key::run(&context, &command),
-        Command::Cache(Cache::Serve(args)) => commands::serve::run(&context, &args),
+        Command::Cache(command) => commands::cache::run(&context, &command),
         Command::Completions(args) => commands::about::completions(&args),
         Command::Man(args) => commands::about::man(&args),
     }

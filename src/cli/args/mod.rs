@@ -1,13 +1,13 @@
 //! What can be typed.
 
-mod caches;
-mod cache;
 mod bill;
+mod cache;
 mod examples;
 mod judge;
 mod run;
 mod size;
 mod store;
+mod substitute;
 mod trust;
 
 use std::{num::NonZero, path::PathBuf};
@@ -15,8 +15,7 @@ use std::{num::NonZero, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use bill::{Sbom, SbomFormat};
-pub(super) use cache::{Cache, Serve};
-pub(super) use caches::Substitute;
+pub(super) use cache::{Cache, CollectCache, PinCache, Pull, Push, Serve};
 use examples::{
     BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES,
     LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, SBOM_EXAMPLES, WHY_EXAMPLES,
@@ -24,6 +23,7 @@ use examples::{
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
 pub(super) use store::{Collect, Pin, Store};
+pub(super) use substitute::Substitute;
 pub(super) use trust::{Challenge, Key};
 
 /// Build byte-reproducible disk images for full-system simulation.

@@ -2,6 +2,7 @@
 
 pub(super) mod about;
 pub(super) mod build;
+pub(super) mod cache;
 pub(super) mod challenge;
 pub(super) mod conformance;
 pub(super) mod explain;
@@ -18,7 +19,7 @@ mod rebuild;
 pub(super) mod recipes;
 pub(super) mod report;
 pub(super) mod run;
-pub(super) mod serve;
+mod serve;
 pub(super) mod sbom;
 pub(super) mod shell;
 pub(super) mod store;
