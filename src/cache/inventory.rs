@@ -31,6 +31,9 @@ pub struct Room {
 /// How much there is in a cache, by directory. What has no place in a cache is not counted.
 pub type Contents = BTreeMap<&'static str, Room>;
 
+/// Each thing that has a place in a cache, by directory.
+pub(super) type Inventory = BTreeMap<&'static str, Vec<(Item, Entry)>>;
+
 /// What is in a cache, for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overview {

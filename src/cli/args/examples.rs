@@ -98,6 +98,19 @@ Examples:
   vsbuild cache gc /srv/cache --older-than 30d --dry-run
   vsbuild cache gc s3://lab-cache/vsbuild --max-size 100G";
 
+pub(super) const DIFF_EXAMPLES: &str = "\
+Exit codes:
+  0  nothing differs
+  4  something differs
+
+Examples:
+  vsbuild diff hello functions                        two images of this project
+  vsbuild diff ../other-lab#hello hello               the same image of two projects
+  vsbuild diff old.img out/hello/disk.img             two disks, whoever made them
+  vsbuild diff hello foreign.img#2 --ignore time      an image, and partition 2 of a disk
+  vsbuild diff lockfile.toml ../other/lockfile.toml   what is pinned otherwise
+  vsbuild diff hello old.img --json                   for a program, as docs/diff.md has it";
+
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
   vsbuild cache serve /srv/cache                                      on this machine, to be read only

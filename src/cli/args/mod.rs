@@ -2,6 +2,7 @@
 
 mod bill;
 mod cache;
+mod diff;
 mod examples;
 mod judge;
 mod run;
@@ -16,9 +17,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use bill::{Sbom, SbomFormat};
 pub(super) use cache::{Cache, CollectCache, PinCache, Pull, Push, Serve};
+pub(super) use diff::Diff;
 use examples::{
-    BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, GRAPH_EXAMPLES, IMAGE_EXAMPLES,
-    LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, SBOM_EXAMPLES, WHY_EXAMPLES,
+    BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, DIFF_EXAMPLES, GRAPH_EXAMPLES,
+    IMAGE_EXAMPLES, LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, SBOM_EXAMPLES,
+    WHY_EXAMPLES,
 };
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
@@ -137,6 +140,9 @@ pub(super) enum Command {
     /// Compare what was built here with what others say, and name the first difference.
     #[command(after_help = CHALLENGE_EXAMPLES)]
     Challenge(Challenge),
+    /// Say what differs between two images, trees, disks, directories or lockfiles, from the outside in.
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(Diff),
     /// Write the bill of material of an image: everything that is in it, and what it was made from.
     #[command(after_help = SBOM_EXAMPLES)]
     Sbom(Sbom),

@@ -5,6 +5,7 @@ pub(super) mod build;
 pub(super) mod cache;
 pub(super) mod challenge;
 pub(super) mod conformance;
+pub(super) mod diff;
 pub(super) mod explain;
 pub(super) mod image;
 pub(super) mod init;
