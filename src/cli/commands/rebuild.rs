@@ -19,6 +19,7 @@ use crate::{
         problem::{Failure, Problem},
     },
     plan::{Derivation, Plan, StepId},
+    project::VENDOR,
     realise::{self, Realised},
     recipe::Name,
     store::{Scratch, Store},
@@ -28,7 +29,7 @@ use crate::{
 /// Whom root builds as the second time: nobody.
 const NOBODY: u32 = 65534;
 /// What a copy of a project leaves out.
-const LEFT_OUT: [&str; 4] = [".git", "out", "runs", "target"];
+const LEFT_OUT: [&str; 5] = [".git", "out", "runs", "target", VENDOR];
 
 /// A recipe that was built a second time, elsewhere.
 pub(super) struct Second {
