@@ -20,7 +20,7 @@ mod vendor;
 pub use error::Error;
 pub use manifest::{About, BadManifest, Goal, MANIFEST, Manifest};
 pub use pack::{Packing, Written};
-pub use unpack::unpack;
+pub use unpack::{look, unpack};
 pub use vendor::{State, Vendor};
 
 use crate::{

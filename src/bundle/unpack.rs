@@ -2,10 +2,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsStr,
     io::{Read, Seek, SeekFrom, Write},
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{OpenOptionsExt, symlink},
-    },
+    os::unix::{ffi::OsStrExt, fs::symlink},
     path::Path,
 };
 
@@ -19,15 +16,22 @@ use super::{
 use crate::{
     cache::{FORMAT, Item},
     digest::Digest,
-    formats::tar::{Body, Dialect, Member, Members},
+    formats::tar::{self, Body, Dialect, Member, Members},
     path::GuestPath,
     tree::{Content, ContentHasher, HOLE_MIN, Inode, Kind, Node},
 };
 
 /// The longest manifest that is read, in bytes: some million files.
 const LONGEST: u64 = 256 << 20;
+/// The shortest archive that could be a bundle: two headers, and the end.
+const SHORTEST: u64 = 2 * 512 + tar::END.len() as u64;
 /// Bytes read at once; a multiple of the shortest hole.
 const CHUNK: usize = 1 << 20;
+
+/// What a bundle says of itself; nothing after its manifest is read.
+pub fn look(archive: &Path) -> Result<Manifest, Error> {
+    Reader::open(archive)?.manifest()
+}
 
 /// Unpacks a bundle to `dir`, which is not there yet or is empty, and gives its manifest.
 ///
@@ -35,21 +39,14 @@ const CHUNK: usize = 1 << 20;
 /// in the cache must be what its name says. `dir` appears when all of it was checked; after an error there is nothing.
 /// `reached` is told how many bytes of how many were unpacked.
 pub fn unpack(archive: &Path, dir: &Path, reached: &dyn Fn(u64, u64)) -> Result<Manifest, Error> {
+    let dir = &std::path::absolute(dir)?;
     if dir.symlink_metadata().is_ok() && !(dir.is_dir() && fs::read_dir(dir)?.next().is_none()) {
         return Err(Error::Exists(dir.to_owned()));
     }
-    let file = File::open(archive)?;
-    let length = file.metadata()?.len();
-    let mut reader = Reader { archive, members: Members::new(file, Dialect::Strict) };
+    let mut reader = Reader::open(archive)?;
     let manifest = reader.manifest()?;
     check_names(&manifest, archive)?;
-    if manifest.size() > length {
-        let what = format!("it names {} bytes, but the archive has {length}", manifest.size());
-        return Err(reader.wrong(MANIFEST, what));
-    }
-    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent)?;
-    }
+    dir.parent().map_or(Ok(()), fs::create_dir_all)?;
     let claim = Claim::directory(dir)?;
     fs::write(claim.path().join(MANIFEST), manifest.encode())?;
     reader.files(&manifest, claim.path(), reached)?;
@@ -90,10 +87,17 @@ fn check_names(manifest: &Manifest, archive: &Path) -> Result<(), Error> {
 
 struct Reader<'a> {
     archive: &'a Path,
+    length: u64,
     members: Members<File>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn open(archive: &'a Path) -> Result<Self, Error> {
+        let file = File::open(archive)?;
+        let length = file.metadata()?.len();
+        Ok(Self { archive, length, members: Members::new(file, Dialect::Strict) })
+    }
+
     fn wrong(&self, member: impl ToString, what: impl Into<String>) -> Error {
         let (archive, member) = (self.archive.to_owned(), member.to_string());
         Error::Wrong { archive, member, what: what.into() }
@@ -105,21 +109,18 @@ impl Reader<'_> {
     }
 
     fn manifest(&mut self) -> Result<Manifest, Error> {
-        let no_bundle = || Error::NoBundle(self.archive.to_owned());
         let (top, place) = (
             member(&GuestPath::root(), Body::Directory, 0o755)?,
             member(&GuestPath::new(MANIFEST)?, Body::File { size: 0 }, 0o644)?,
         );
-        let no_bundle = no_bundle();
-        if self.next()?.as_ref() != Some(&top) {
+        let no_bundle = Error::NoBundle(self.archive.to_owned());
+        if self.length < SHORTEST || self.next()?.as_ref() != Some(&top) {
             return Err(no_bundle);
         }
-        let Some(Member { path, body: Body::File { size }, .. }) = self.next()? else {
-            return Err(no_bundle);
+        let size = match self.next()? {
+            Some(Member { path, body: Body::File { size }, .. }) if path == place.path => size,
+            _ => return Err(no_bundle),
         };
-        if path != place.path {
-            return Err(no_bundle);
-        }
         if size > LONGEST {
             return Err(self.wrong(MANIFEST, format!("it is longer than {LONGEST} bytes")));
         }
@@ -129,7 +130,14 @@ impl Reader<'_> {
             return Err(self.wrong(MANIFEST, "the archive ends early"));
         }
         let archive = self.archive.to_owned();
-        Manifest::decode(&text).map_err(|source| Error::BadManifest { archive, source })
+        let manifest = Manifest::decode(&text);
+        let manifest = manifest.map_err(|source| Error::BadManifest { archive, source })?;
+        if manifest.size() > self.length {
+            let (said, length) = (manifest.size(), self.length);
+            let what = format!("it names {said} bytes of files, but the archive has {length}");
+            return Err(self.wrong(MANIFEST, what));
+        }
+        Ok(manifest)
     }
 
     fn files(

@@ -34,6 +34,12 @@ use crate::{
 type Files = Vec<(GuestPath, PathBuf)>;
 
 pub(in crate::cli) fn run(context: &Context, args: &Export) -> Result<ExitCode, Problem> {
+    if args.out.is_dir() {
+        let message = format!("{} is a directory", args.out.display());
+        return Err(
+            Problem::new(Failure::Input, message).help("--out names the archive to be made")
+        );
+    }
     let store = context.store()?;
     let scratch = store.scratch().map_err(|error| context.explain(error.into()))?;
     let (project, recipes) = context.project()?;
@@ -151,6 +157,15 @@ pub(super) fn steps(plan: &Plan, goals: &[Name]) -> Vec<StepId> {
     goals.iter().flat_map(of).collect()
 }
 
+/// The steps whose trees are enough to have some recipes: a disk is laid out from its root file system.
+pub(super) fn tops(plan: &Plan, goals: &[Name]) -> Vec<StepId> {
+    let rootfs = |id: StepId| {
+        let image = plan.images.values().find(|image| image.disk == id);
+        image.map_or(id, |image| image.rootfs)
+    };
+    steps(plan, goals).into_iter().map(rootfs).collect()
+}
+
 struct Exporting<'a> {
     context: &'a Context,
     store: &'a Store,
@@ -238,7 +253,8 @@ impl Exporting<'_> {
         let (statements, keys) = self.statements(&shared)?;
         let dir = self.scratch.path().join("cache");
         let cache = Cache::new(Box::new(Directory::new(&dir)));
-        let parcel = Parcel { trees: shared.trees, statements, ..Parcel::default() };
+        let trees = self.tops(plan, goals)?;
+        let parcel = Parcel { trees, statements, ..Parcel::default() };
         let sent = cache.push(&parcel, self.store, &|_, _| ());
         sent.map_err(|error| self.context.explain(error.into()))?;
         let mut files = Files::new();
@@ -252,6 +268,14 @@ impl Exporting<'_> {
             }
         }
         Ok((files, keys))
+    }
+
+    /// The trees of the goals alone. What they are made of may be here or not, and a bundle must not depend on that; whoever has
+    /// the goals does not need it, and makes it of the inputs if he wants to look into it.
+    fn tops(&self, plan: &Plan, goals: &[Name]) -> Result<BTreeSet<Digest>, Problem> {
+        let known =
+            realise::known(plan, self.store).map_err(|error| self.context.explain(error))?;
+        Ok(tops(plan, goals).into_iter().filter_map(|id| known.output(id)).collect())
     }
 
     /// Nobody could verify what the lockfile has other hashes of.

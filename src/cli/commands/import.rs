@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use super::export::{failed, steps};
+use super::export::{failed, tops};
 use crate::{
     bundle::{self, About, Manifest},
     cache::{Source, Substituters},
@@ -31,9 +31,9 @@ pub(in crate::cli) fn run(context: &Context, args: &Import) -> Result<ExitCode, 
         Some(dir) => dir.clone(),
         None => PathBuf::from(args.bundle.file_stem().unwrap_or(args.bundle.as_os_str())),
     };
+    let trusted = trusted(&bundle::look(&args.bundle).map_err(failed)?.about, &args.trusted)?;
     let manifest = bundle::unpack(&args.bundle, &dir, &|_, _| ()).map_err(failed)?;
     let about = &manifest.about;
-    let trusted = trusted(about, &args.trusted)?;
     let store = context.store()?;
     let goals: Vec<Name> = about.goals.keys().cloned().collect();
     let plan = plan(context, &dir, about, &goals, &store)?;
@@ -69,7 +69,6 @@ fn trusted(about: &About, ids: &[KeyId]) -> Result<Vec<PublicKey>, Problem> {
                 [] => problem.help("nothing in it is signed; all is to be built"),
                 known => problem.help(format!("there are {}", known.join(", "))),
             }
-            .help("the project is unpacked all the same")
         })
     };
     ids.iter().map(key).collect()
@@ -119,14 +118,7 @@ fn take(
     policy.keys = policy.keys.with(trusted);
     let source = Source { remote: Box::new(Directory::new(&vendor)), inputs: true };
     let from = Substituters::new(vec![source], policy);
-    // A disk is laid out here of what is taken.
-    let goals: Vec<_> = steps(plan, goals)
-        .into_iter()
-        .map(|id| {
-            plan.images.values().find(|image| image.disk == id).map_or(id, |image| image.rootfs)
-        })
-        .collect();
-    let (_, missing) = realise::take(plan, &goals, &from, store, &context.printer)
+    let (_, missing) = realise::take(plan, &tops(plan, goals), &from, store, &context.printer)
         .map_err(|error| context.explain(error))?;
     Ok(missing.into_iter().map(|id| plan.step(id).name.clone()).collect())
 }
