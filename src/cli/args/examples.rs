@@ -123,3 +123,26 @@ Examples:
   vsbuild sbom functions --format cyclonedx -o functions.cdx.json
 
 The same image has the same bill, byte for byte, wherever it is written.";
+
+pub(super) const EXPORT_EXAMPLES: &str = "\
+Examples:
+  vsbuild export hello -o artifact.tar --key ~/lab.key     with what was built, signed
+  vsbuild export hello -o artifact.tar --source-only       only what it is built from
+  vsbuild export hello functions -o artifact.tar           two images in one bundle
+
+The same project and store give the same bundle, byte for byte. docs/artifacts.md has it step by step.";
+
+pub(super) const IMPORT_EXAMPLES: &str = "\
+Examples:
+  vsbuild import artifact.tar                               into ./artifact
+  vsbuild import artifact.tar --to paper
+  vsbuild import artifact.tar --trust-bundle-key 0123456789abcdef
+
+Then, in that directory and without a network: vsbuild image NAME, vsbuild verify NAME.";
+
+pub(super) const VENDOR_EXAMPLES: &str = "\
+Examples:
+  vsbuild vendor                  all that the lockfile names, into vendor/
+  vsbuild vendor hello            what one image needs
+  vsbuild vendor --check          is all there, and what it should be?
+  vsbuild vendor --prune          and nothing that the lockfile does not name";
