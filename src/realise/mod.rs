@@ -17,7 +17,7 @@ mod survey;
 mod take;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io,
     path::Path,
     sync::{Mutex, PoisonError},
@@ -217,25 +217,6 @@ pub fn realise(
     let answers = others.map(Others::into_answers).unwrap_or_default();
     let outputs = outputs.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Realised { outputs, made, substituted, answers })
-}
-
-/// Takes from others what they have made of `goals` and is believed, and makes nothing. Gives what is known then, with the goals
-/// that are not there.
-pub fn take(
-    plan: &Plan,
-    goals: &[StepId],
-    from: &Substituters,
-    store: &Store,
-    watch: &dyn Watch,
-) -> Result<(Realised, BTreeSet<StepId>), Error> {
-    let Survey { mut outputs, .. } = survey::survey(plan, goals, store)?;
-    let others = Others::ask(plan, goals, &outputs, from, store, watch)?;
-    others.judge(goals, &mut outputs)?;
-    let substituted = others.pull(goals, &outputs)?.len();
-    let mut missing = survey::way(plan, goals, &outputs, store).missing;
-    missing.retain(|id| goals.contains(id));
-    let answers = others.into_answers();
-    Ok((Realised { outputs, made: 0, substituted, answers }, missing))
 }
 
 /// Enters the sandbox of a failed script, as `keep_failed` left it in `dir`; gives the exit code of the shell.
