@@ -169,6 +169,7 @@ fn certify(dir: &Path, name: &str) {
             "-nodes",
         ])
         .args(["-days", "2", "-subj", &format!("/CN={name}")])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"])
         .current_dir(dir)
         .output()
@@ -218,6 +219,19 @@ fn it_speaks_tls_and_takes_a_new_certificate_without_an_end() {
         let new = seen(&server, Path::new(&files[0]));
         (new == ("second".to_owned(), true)).then_some(())
     });
+
+    // The program's own client believes it, where the system does.
+    let listed = |authority: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vsbuild"));
+        command.args(["cache", "ls", &server.url]).current_dir(server.place.path());
+        command.env("SSL_CERT_FILE", authority).env("HOME", server.place.path());
+        let output = command.output().unwrap();
+        (output.status.code(), said(&output))
+    };
+    let (code, refused) = listed(&first);
+    assert!(code == Some(5) && refused.contains("certificate"), "{refused}");
+    let (code, there) = listed(Path::new(&files[0]));
+    assert_eq!(code, Some(0), "{there}");
 }
 
 #[test]
