@@ -29,7 +29,7 @@ use crate::{
     world::{Chance, noise},
 };
 
-const PULLS: usize = 240;
+const PULLS: usize = 208;
 
 /// What was said of caches.
 #[derive(Default)]
@@ -50,7 +50,7 @@ fn lab() -> Lab {
         lab.package(name, |root| {
             let share = root.join("usr/share").join(name);
             fs::create_dir_all(&share).unwrap();
-            for number in 0..50 {
+            for number in 0..20 {
                 fs::write(share.join(number.to_string()), noise(number, 300)).unwrap();
             }
             // On the line it is short.
@@ -111,7 +111,7 @@ fn whatever_happens_on_the_way_nothing_wrong_is_taken() {
     let mut said = BTreeSet::new();
     let mut dir = tempdir().unwrap();
     for pull in 0..PULLS {
-        let which = usize::from(pull % 8 == 7);
+        let which = usize::from(pull % 16 == 15);
         let store = Store::open(&dir.path().join(which.to_string())).unwrap();
         let plan = plan(&lab.env.project(), &store, names[which]);
         let goal = plan.recipes[&names[which].parse().unwrap()];
