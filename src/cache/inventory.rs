@@ -31,6 +31,9 @@ pub struct Room {
 /// How much there is in a cache, by directory. What has no place in a cache is not counted.
 pub type Contents = BTreeMap<&'static str, Room>;
 
+/// Each thing that has a place in a cache, by directory.
+pub(super) type Inventory = BTreeMap<&'static str, Vec<(Item, Entry)>>;
+
 /// What is in a cache, for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overview {
@@ -59,7 +62,7 @@ impl Cache {
     }
 
     /// All that is there, by directory.
-    pub(super) fn inventory(&self) -> Result<BTreeMap<&'static str, Vec<(Item, Entry)>>, Error> {
+    pub(super) fn inventory(&self) -> Result<Inventory, Error> {
         let mut inventory = BTreeMap::new();
         for name in ALL {
             let entries = self.remote.list(&room(name))?.into_iter();

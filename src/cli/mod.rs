@@ -5,13 +5,16 @@ mod caches;
 mod commands;
 mod config;
 mod context;
+mod difference;
 mod explain;
+mod gauge;
 mod graph;
 mod keys;
 mod manifest;
 mod printer;
 mod problem;
 mod results;
+mod sides;
 
 use std::{io::Write, process::ExitCode};
 
@@ -40,7 +43,11 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Lint(args) => commands::lint::run(&context, &args),
         Command::Verify(args) => commands::verify::run(&context, &args),
         Command::Challenge(args) => commands::challenge::run(&context, &args),
+        Command::Diff(args) => commands::diff::run(&context, &args),
         Command::Sbom(args) => commands::sbom::run(&context, &args),
+        Command::Export(args) => commands::export::run(&context, &args),
+        Command::Import(args) => commands::import::run(&context, &args),
+        Command::Vendor(args) => commands::vendor::run(&context, &args),
         Command::Lock(args) => commands::lock::run(&context, &args),
         Command::Recipes => commands::recipes::run(&context),
         Command::Init(args) => commands::init::run(&context, &args),

@@ -157,7 +157,7 @@ fn list(sides: &BTreeMap<Digest, Vec<Who>>) -> String {
 }
 
 /// The outputs of a plan, as far as they were needed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Realised {
     outputs: Vec<Option<Digest>>,
     /// How many steps had to be made or fetched.
@@ -184,7 +184,7 @@ impl Realised {
 pub fn known(plan: &Plan, store: &Store) -> Result<Realised, Error> {
     let goals: Vec<StepId> = plan.recipes.values().copied().collect();
     let Survey { outputs, .. } = survey::survey(plan, &goals, store)?;
-    Ok(Realised { outputs, made: 0, substituted: 0, answers: Answers::default() })
+    Ok(Realised { outputs, ..Realised::default() })
 }
 
 /// Makes the outputs of `goals` exist. Disks are not among them: see [`place`].

@@ -98,6 +98,19 @@ Examples:
   vsbuild cache gc /srv/cache --older-than 30d --dry-run
   vsbuild cache gc s3://lab-cache/vsbuild --max-size 100G";
 
+pub(super) const DIFF_EXAMPLES: &str = "\
+Exit codes:
+  0  nothing differs
+  4  something differs
+
+Examples:
+  vsbuild diff hello functions                        two images of this project
+  vsbuild diff ../other-lab#hello hello               the same image of two projects
+  vsbuild diff old.img out/hello/disk.img             two disks, whoever made them
+  vsbuild diff hello foreign.img#2 --ignore time      an image, and partition 2 of a disk
+  vsbuild diff lockfile.toml ../other/lockfile.toml   what is pinned otherwise
+  vsbuild diff hello old.img --json                   for a program, as docs/diff.md has it";
+
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
   vsbuild cache serve /srv/cache                                      on this machine, to be read only
@@ -110,3 +123,26 @@ Examples:
   vsbuild sbom functions --format cyclonedx -o functions.cdx.json
 
 The same image has the same bill, byte for byte, wherever it is written.";
+
+pub(super) const EXPORT_EXAMPLES: &str = "\
+Examples:
+  vsbuild export hello -o artifact.tar --key ~/lab.key     with what was built, signed
+  vsbuild export hello -o artifact.tar --source-only       only what it is built from
+  vsbuild export hello functions -o artifact.tar           two images in one bundle
+
+The same project and store give the same bundle, byte for byte. docs/artifacts.md has it step by step.";
+
+pub(super) const IMPORT_EXAMPLES: &str = "\
+Examples:
+  vsbuild import artifact.tar                               into ./artifact
+  vsbuild import artifact.tar --to paper
+  vsbuild import artifact.tar --trust-bundle-key 0123456789abcdef
+
+Then, in that directory and without a network: vsbuild image NAME, vsbuild verify NAME.";
+
+pub(super) const VENDOR_EXAMPLES: &str = "\
+Examples:
+  vsbuild vendor                  all that the lockfile names, into vendor/
+  vsbuild vendor hello            what one image needs
+  vsbuild vendor --check          is all there, and what it should be?
+  vsbuild vendor --prune          and nothing that the lockfile does not name";
