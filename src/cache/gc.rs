@@ -183,7 +183,10 @@ impl Survey {
         let mut collection = Collection::default();
         let mut remove: Vec<&(Item, Entry)> = Vec::new();
         for one in &self.entries {
-            if kept(&one.0, &one.1) {
+            if matches!(one.0, Item::Pushing(_)) {
+                // Marks come and go by themselves, that of this collection too.
+                continue;
+            } else if kept(&one.0, &one.1) {
                 collection.kept += 1;
                 collection.kept_bytes += one.1.size;
             } else {

@@ -82,7 +82,7 @@ impl Origin {
         for (name, rootfs) in [("tiny", "root"), ("second", "other")] {
             let text = format!(
                 "kind = \"image\"\nkernel = \"linux\"\nrootfs = \"{rootfs}\"\ncmdline = \"console=ttyS0\"\n\
-                 [disk]\nfree = \"1M\"\n"
+                 [disk]\nfree = \"16M\"\n"
             );
             lab.env.write(&format!("recipes/{name}.toml"), &text);
         }

@@ -54,6 +54,7 @@ pub(super) fn list(context: &Context, address: &Address) -> Result<ExitCode, Pro
         .fold((0, 0), |(count, bytes), held| (count + held.count, bytes + held.bytes));
     print(&format!("{:13} {count:>8}  {:>11}", "in all", printer::size(bytes)));
     for (id, count) in &statements {
+        let count = printer::count(usize::try_from(*count).unwrap_or(usize::MAX), "statement");
         print(&format!("{count} signed by {}", policy.who(*id)));
     }
     for (name, pin) in &pins {
