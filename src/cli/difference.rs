@@ -238,9 +238,11 @@ fn change_of_field(change: &Change) -> String {
     }
 }
 
-/// A value in one line, cut where it is too long.
+/// A value in one line that does nothing to a terminal, cut where it is too long.
 fn short(value: &str) -> String {
-    let line = value.replace('\n', "\\n");
+    let plain =
+        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let line: String = value.chars().map(plain).collect();
     match line.char_indices().nth(VALUE_MAX) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
@@ -254,8 +256,15 @@ fn bytes_of(bytes: &BytesDiff) -> String {
         false => format!("{} -> {}", size(before), size(after)),
     };
     match bytes.first {
-        Some(first) => format!("{sizes}, {} bytes differ, the first at {first:#x}", bytes.count),
+        Some(first) => format!("{sizes}, {}", differing(bytes.count, first)),
         None => format!("{sizes}, the shorter one is the beginning of the longer one"),
+    }
+}
+
+fn differing(number: u64, first: u64) -> String {
+    match number {
+        1 => format!("1 byte differs, at {first:#x}"),
+        _ => format!("{number} bytes differ, the first at {first:#x}"),
     }
 }
 
@@ -273,7 +282,7 @@ fn section_of(section: &SectionDiff) -> String {
         [Some(old), Some(new)] if old != new => vec![format!("{old} -> {new} bytes")],
         _ => Vec::new(),
     };
-    words.extend(first.map(|first| format!("{count} bytes differ, the first at {first:#x}")));
+    words.extend(first.map(|first| differing(*count, first)));
     words.extend(fields.iter().map(change_of_field));
     format!("{name}: {}", words.join(", "))
 }
@@ -286,15 +295,18 @@ fn structure(diff: &StructureDiff) -> String {
     if let Some(path) = &diff.path {
         let _ = write!(line, " ({path})");
     }
-    if let (Some(field), Some(before), Some(after)) = (diff.field, &diff.before, &diff.after) {
-        let _ = write!(line, ", {field}: {} -> {}", short(before), short(after));
-    } else {
-        let _ = write!(
-            line,
-            ": {}, the first at {:#x}",
-            count(diff.count as usize, "byte"),
-            diff.first
-        );
-    }
+    let differs = differing(diff.count, diff.first);
+    // Writing to a String cannot fail.
+    let _ = match (&diff.field, &diff.before, &diff.after) {
+        (Some(field), Some(before), Some(after)) => {
+            let values = format!("{field}: {} -> {}", short(before), short(after));
+            // A bitmap has a bit for many things, and only the first is named.
+            match diff.structure.ends_with("bitmap") {
+                true => write!(line, ", {values} ({differs})"),
+                false => write!(line, ", {values}"),
+            }
+        }
+        _ => write!(line, ": {differs}"),
+    };
     line
 }

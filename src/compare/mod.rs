@@ -109,12 +109,12 @@ pub enum Error {
         other: String,
     },
     /// Two things that have nothing in common.
-    #[error("a {a} cannot be compared with a {b}")]
+    #[error("{} cannot be compared with {}", what(a), what(b))]
     Apart {
-        /// What the first one is.
-        a: &'static str,
-        /// What the second one is.
-        b: &'static str,
+        /// The first one.
+        a: Subject,
+        /// The second one.
+        b: Subject,
     },
     /// There is nothing to compare yet.
     #[error("{name} is not built, and {other} does not say how it was made")]
@@ -124,6 +124,12 @@ pub enum Error {
         /// What it is compared with.
         other: String,
     },
+}
+
+/// What something is, in words: `out (a directory)`.
+fn what(subject: &Subject) -> String {
+    let article = if subject.kind.starts_with('i') { "an" } else { "a" };
+    format!("{} ({article} {})", subject.name, subject.kind)
 }
 
 fn list(numbers: &[u32]) -> String {
@@ -157,7 +163,7 @@ pub fn compare(
             report.parts.push(part);
         }
         (Body::Lock(_) | Body::File(_), _) | (_, Body::Lock(_) | Body::File(_)) => {
-            return Err(Error::Apart { a: a.kind, b: b.kind });
+            return Err(Error::Apart { a: report.a, b: report.b });
         }
         (Body::Unmade, _) | (_, Body::Unmade) => {
             let (unmade, other) = if matches!(a.body, Body::Unmade) { (a, b) } else { (b, a) };
