@@ -93,6 +93,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("miette", &["cli"]),
     ("indicatif", &["cli"]),
     ("minijinja", &["report"]),
+    ("similar", &["compare"]),
 ];
 const LONGEST_FILE: usize = 600;
 

@@ -74,7 +74,7 @@ fn check_names(manifest: &Manifest, archive: &Path) -> Result<(), Error> {
             Some(Item::Format) => content.digest == Digest::of(FORMAT),
             Some(Item::Input(digest) | Item::Pack(digest)) => content.digest == digest,
             // These are read, and checked, when they are used.
-            Some(Item::Index(_) | Item::Tree(_) | Item::Way(_)) => true,
+            Some(Item::Index(_) | Item::Tree(_) | Item::Way(_) | Item::Image(_)) => true,
             Some(Item::Statement { .. } | Item::Pin(_)) => true,
         };
         if !right {

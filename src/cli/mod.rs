@@ -5,19 +5,22 @@ mod caches;
 mod commands;
 mod config;
 mod context;
+mod difference;
 mod explain;
+mod gauge;
 mod graph;
 mod keys;
 mod manifest;
 mod printer;
 mod problem;
 mod results;
+mod sides;
 
 use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 
-use args::{Cache, Cli, Command};
+use args::{Cli, Command};
 use context::Context;
 use problem::Problem;
 
@@ -40,6 +43,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Lint(args) => commands::lint::run(&context, &args),
         Command::Verify(args) => commands::verify::run(&context, &args),
         Command::Challenge(args) => commands::challenge::run(&context, &args),
+        Command::Diff(args) => commands::diff::run(&context, &args),
         Command::Sbom(args) => commands::sbom::run(&context, &args),
         Command::Export(args) => commands::export::run(&context, &args),
         Command::Import(args) => commands::import::run(&context, &args),
@@ -55,7 +59,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Oci(command) => commands::oci::run(&context, &command),
         Command::Store(command) => commands::store::run(&context, &command),
         Command::Key(command) => commands::key::run(&context, &command),
-        Command::Cache(Cache::Serve(args)) => commands::serve::run(&context, &args),
+        Command::Cache(command) => commands::cache::run(&context, &command),
         Command::Completions(args) => commands::about::completions(&args),
         Command::Man(args) => commands::about::man(&args),
     }

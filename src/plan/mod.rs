@@ -14,6 +14,7 @@ mod guest;
 mod key;
 mod lower;
 mod plan_key;
+mod shape;
 
 pub use container::{Container, Function, ImageFrom, OciImage, Preload};
 pub use derivation::{

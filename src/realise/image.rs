@@ -8,14 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Realised, World, lay, substitute};
 use crate::{
     digest::Digest,
-    formats::{
-        disk::{self, Table},
-        ext4,
-    },
+    formats::{disk, ext4},
     path::GuestPath,
-    plan::{Derivation, Disk, ImagePlan, Plan, Size},
+    plan::{Derivation, Disk, ImagePlan, Plan},
     store::Realisation,
-    tree::{Inode, Kind, Time},
+    tree::{Inode, Kind},
 };
 
 /// One file of an image.
@@ -148,14 +145,9 @@ fn write_disk(
     dir: &Path,
 ) -> Result<ImageFile, Error> {
     let rootfs = world.store.tree(&disk.rootfs)?;
-    let layout = ext4::layout(&rootfs, &shape(disk))
+    let layout = ext4::layout(&rootfs, &disk.shape())
         .map_err(|source| Error::Layout { name: name.to_owned(), source })?;
-    let table = match disk.table {
-        "mbr" => Table::Mbr { partition: disk.partition },
-        "gpt" => Table::Gpt { partition: disk.partition },
-        _ => Table::None,
-    };
-    let raw = disk::place(&layout, table)
+    let raw = disk::place(&layout, disk.around())
         .map_err(|source| Error::Partition { name: name.to_owned(), source })?;
     let (size, target) = (raw.size(), dir.join(DISK));
     let partial = dir.join(format!(".{DISK}.partial"));
@@ -174,20 +166,6 @@ fn write_disk(
     let (name, inputs) = (name.to_owned(), vec![disk.rootfs]);
     world.store.record(key, &Realisation { name, output: sha256, inputs, vouched: Vec::new() })?;
     Ok(ImageFile { name: DISK.to_owned(), size, sha256 })
-}
-
-fn shape(disk: &Disk<Digest>) -> ext4::Shape {
-    ext4::Shape {
-        version: disk.writer,
-        size: match disk.size {
-            Size::Exact(bytes) => ext4::Size::Exact(bytes),
-            Size::Free(bytes) => ext4::Size::Free(bytes),
-        },
-        spare_inodes: disk.spare_inodes,
-        label: disk.label.clone(),
-        journal: (disk.journal > 0).then_some(disk.journal),
-        epoch: Time::from_seconds(disk.epoch),
-    }
 }
 
 fn copy(file: &ImageFile, world: &World<'_>, dir: &Path) -> Result<(), Error> {

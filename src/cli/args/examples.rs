@@ -76,6 +76,41 @@ Examples:
   vsbuild challenge /srv/cache hello --rebuild      build it anew for that
   vsbuild challenge /srv/cache --json               for a program";
 
+pub(super) const PUSH_EXAMPLES: &str = "\
+Examples:
+  vsbuild cache push functions --to s3://lab-cache/vsbuild
+  vsbuild cache push hello functions --to /srv/cache --with-inputs
+  vsbuild cache push hello --to https://cache.lab.example --key lab.key --json";
+
+pub(super) const PULL_EXAMPLES: &str = "\
+Exit codes:
+  0  all is in the store now
+  4  builders who are trusted do not agree
+  5  the cache cannot be reached, or lacks something
+
+Examples:
+  vsbuild cache pull functions --from s3://lab-cache/vsbuild
+  vsbuild cache pull hello --from https://cache.lab.example --trusted-key lab-a:BASE64
+  vsbuild cache pull hello --from /srv/cache --with-inputs --with-images --out images";
+
+pub(super) const CACHE_GC_EXAMPLES: &str = "\
+Examples:
+  vsbuild cache gc /srv/cache --older-than 30d --dry-run
+  vsbuild cache gc s3://lab-cache/vsbuild --max-size 100G";
+
+pub(super) const DIFF_EXAMPLES: &str = "\
+Exit codes:
+  0  nothing differs
+  4  something differs
+
+Examples:
+  vsbuild diff hello functions                        two images of this project
+  vsbuild diff ../other-lab#hello hello               the same image of two projects
+  vsbuild diff old.img out/hello/disk.img             two disks, whoever made them
+  vsbuild diff hello foreign.img#2 --ignore time      an image, and partition 2 of a disk
+  vsbuild diff lockfile.toml ../other/lockfile.toml   what is pinned otherwise
+  vsbuild diff hello old.img --json                   for a program, as docs/diff.md has it";
+
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
   vsbuild cache serve /srv/cache                                      on this machine, to be read only

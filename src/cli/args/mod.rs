@@ -1,14 +1,15 @@
 //! What can be typed.
 
-mod caches;
-mod cache;
 mod bill;
 mod bundle;
+mod cache;
+mod diff;
 mod examples;
 mod judge;
 mod run;
 mod size;
 mod store;
+mod substitute;
 mod trust;
 
 use std::{num::NonZero, path::PathBuf};
@@ -17,16 +18,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use bill::{Sbom, SbomFormat};
 pub(super) use bundle::{Export, Import, Vendor};
-pub(super) use cache::{Cache, Serve};
-pub(super) use caches::Substitute;
+pub(super) use cache::{Cache, CollectCache, PinCache, Pull, Push, Serve};
+pub(super) use diff::Diff;
 use examples::{
-    BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, EXPORT_EXAMPLES, GRAPH_EXAMPLES,
-    IMAGE_EXAMPLES, IMPORT_EXAMPLES, LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES,
-    SBOM_EXAMPLES, VENDOR_EXAMPLES, WHY_EXAMPLES,
+    BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, DIFF_EXAMPLES, EXPORT_EXAMPLES,
+    GRAPH_EXAMPLES, IMAGE_EXAMPLES, IMPORT_EXAMPLES, LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES,
+    RUN_EXAMPLES, SBOM_EXAMPLES, VENDOR_EXAMPLES, WHY_EXAMPLES,
 };
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
 pub(super) use store::{Collect, Pin, Store};
+pub(super) use substitute::Substitute;
 pub(super) use trust::{Challenge, Key};
 
 /// Build byte-reproducible disk images for full-system simulation.
@@ -140,6 +142,9 @@ pub(super) enum Command {
     /// Compare what was built here with what others say, and name the first difference.
     #[command(after_help = CHALLENGE_EXAMPLES)]
     Challenge(Challenge),
+    /// Say what differs between two images, trees, disks, directories or lockfiles, from the outside in.
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(Diff),
     /// Write the bill of material of an image: everything that is in it, and what it was made from.
     #[command(after_help = SBOM_EXAMPLES)]
     Sbom(Sbom),

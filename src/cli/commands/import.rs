@@ -19,7 +19,7 @@ use crate::{
     },
     plan::Plan,
     project::{Project, VENDOR},
-    realise,
+    realise::{self, Taken},
     recipe::{self, Name},
     remote::Directory,
     store::Store,
@@ -118,9 +118,11 @@ fn take(
     policy.keys = policy.keys.with(trusted);
     let source = Source { remote: Box::new(Directory::new(&vendor)), inputs: true };
     let from = Substituters::new(vec![source], policy);
-    let (_, missing) = realise::take(plan, &tops(plan, goals), &from, store, &context.printer)
+    let tops = tops(plan, goals);
+    let Taken { missing, .. } = realise::take(plan, &tops, &from, store, &context.printer)
         .map_err(|error| context.explain(error))?;
-    Ok(missing.into_iter().map(|id| plan.step(id).name.clone()).collect())
+    let lacking = tops.iter().filter(|id| missing.contains(id));
+    Ok(lacking.map(|id| plan.step(*id).name.clone()).collect())
 }
 
 /// What there is now, whom it takes to believe, and how to go on.

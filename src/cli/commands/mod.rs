@@ -2,8 +2,10 @@
 
 pub(super) mod about;
 pub(super) mod build;
+pub(super) mod cache;
 pub(super) mod challenge;
 pub(super) mod conformance;
+pub(super) mod diff;
 pub(super) mod explain;
 pub(super) mod export;
 pub(super) mod image;
@@ -20,7 +22,7 @@ mod rebuild;
 pub(super) mod recipes;
 pub(super) mod report;
 pub(super) mod run;
-pub(super) mod serve;
+mod serve;
 pub(super) mod sbom;
 pub(super) mod shell;
 pub(super) mod store;

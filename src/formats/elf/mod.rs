@@ -6,6 +6,7 @@
 
 pub mod barrier;
 mod go;
+pub mod sections;
 
 use object::{
     LittleEndian as LE, SectionIndex, elf,

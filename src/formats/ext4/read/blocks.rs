@@ -9,6 +9,10 @@ use super::{
     inode::{EXTENTS, Inode},
 };
 
+/// How many times as many blocks of block maps are read as the disk has blocks: each has one file, which may be read a few
+/// times.
+const READS_PER_BLOCK: u64 = 16;
+
 /// Blocks in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
@@ -83,6 +87,10 @@ impl FileSystem<'_> {
         }
         if !map.nodes.insert(node) {
             return Err(damaged(inode.number, "its block map leads in a circle"));
+        }
+        self.nodes.set(self.nodes.get() + 1);
+        if self.nodes.get() > READS_PER_BLOCK * self.superblock.blocks {
+            return Err(damaged(inode.number, "its block map is that of many others, too"));
         }
         Ok(())
     }

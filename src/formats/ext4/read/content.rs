@@ -50,6 +50,14 @@ impl FileSystem<'_> {
 }
 
 impl FileReader<'_> {
+    /// Goes on at this byte of the file, or at its end.
+    pub fn skip_to(&mut self, at: u64) {
+        self.at = at.min(self.size);
+        if let Bytes::Blocks(_, next) = &mut self.bytes {
+            *next = 0;
+        }
+    }
+
     /// Where the stretch from here on ends, and where its data is on the disk; none for a hole.
     fn stretch(&mut self) -> (u64, Option<u64>) {
         let size = self.system.superblock.block_size;

@@ -17,7 +17,7 @@ mod superblock;
 mod tree;
 mod xattr;
 
-use std::{io, ops::Range};
+use std::{cell::Cell, io, ops::Range};
 
 pub use content::FileReader;
 pub use fields::Field;
@@ -32,6 +32,8 @@ use superblock::Superblock;
 pub struct FileSystem<'s> {
     source: &'s dyn Source,
     superblock: Superblock,
+    /// How many blocks of block maps were read so far. Files of a damaged image may share them, so that each looks small.
+    nodes: Cell<u64>,
 }
 
 /// Why a file system cannot be read.
@@ -81,7 +83,7 @@ pub enum ReadError {
 impl<'s> FileSystem<'s> {
     /// Reads the superblock.
     pub fn open(source: &'s dyn Source) -> Result<Self, ReadError> {
-        Ok(Self { source, superblock: Superblock::read(source)? })
+        Ok(Self { source, superblock: Superblock::read(source)?, nodes: Cell::new(0) })
     }
 
     /// Whether a source begins like a file system that [`FileSystem::open`] might take.
