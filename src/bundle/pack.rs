@@ -97,14 +97,13 @@ impl Packing {
     }
 
     /// Writes the bundle to `out`, in place of a file that is there, once all of it is whole. `with_outputs` says whether the
-    /// cache in it has more than inputs. `reached` is told how many bytes of how many are written.
+    /// cache in it has more than inputs.
     pub fn write(
         mut self,
         about: About,
         with_outputs: bool,
         store: &Store,
         out: &Path,
-        reached: &dyn Fn(u64, u64),
     ) -> Result<Written, Error> {
         let content = store.put(&mut readme(&about, with_outputs).as_bytes())?;
         self.places.insert(content.digest, store.blob_path(&content.digest));
@@ -119,11 +118,10 @@ impl Packing {
         let file = io::BufWriter::with_capacity(CHUNK, claim.open().file());
         let mut archive = Archive { to: file, hasher: Hasher::default(), size: 0, named: &named };
         archive.manifest(&manifest)?;
-        let (total, mut files) = (manifest.size(), 0);
+        let mut files = 0;
         for (path, node) in manifest.files.iter().filter(|(path, _)| !path.is_root()) {
             archive.member(path, node, &places)?;
             files += usize::from(matches!(node, Node::Inode(Inode { kind: Kind::File(_), .. })));
-            reached(archive.size.min(total), total);
         }
         let (size, sha256) = archive.finish()?;
         claim.open().sync_all()?;

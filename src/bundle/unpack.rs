@@ -37,8 +37,7 @@ pub fn look(archive: &Path) -> Result<Manifest, Error> {
 ///
 /// Every member must be the one that the manifest has at that place: its path, kind, mode, owner, time, size and digest. What is
 /// in the cache must be what its name says. `dir` appears when all of it was checked; after an error there is nothing.
-/// `reached` is told how many bytes of how many were unpacked.
-pub fn unpack(archive: &Path, dir: &Path, reached: &dyn Fn(u64, u64)) -> Result<Manifest, Error> {
+pub fn unpack(archive: &Path, dir: &Path) -> Result<Manifest, Error> {
     let dir = &std::path::absolute(dir)?;
     if dir.symlink_metadata().is_ok() && !(dir.is_dir() && fs::read_dir(dir)?.next().is_none()) {
         return Err(Error::Exists(dir.to_owned()));
@@ -49,7 +48,7 @@ pub fn unpack(archive: &Path, dir: &Path, reached: &dyn Fn(u64, u64)) -> Result<
     dir.parent().map_or(Ok(()), fs::create_dir_all)?;
     let claim = Claim::directory(dir)?;
     fs::write(claim.path().join(MANIFEST), manifest.encode())?;
-    reader.files(&manifest, claim.path(), reached)?;
+    reader.files(&manifest, claim.path())?;
     claim.settle(dir)?;
     Ok(manifest)
 }
@@ -140,13 +139,8 @@ impl<'a> Reader<'a> {
         Ok(manifest)
     }
 
-    fn files(
-        &mut self,
-        manifest: &Manifest,
-        dir: &Path,
-        reached: &dyn Fn(u64, u64),
-    ) -> Result<(), Error> {
-        let (mut seen, mut done, total) = (BTreeSet::new(), 0, manifest.size());
+    fn files(&mut self, manifest: &Manifest, dir: &Path) -> Result<(), Error> {
+        let mut seen = BTreeSet::new();
         for (path, node) in manifest.files.iter().filter(|(path, _)| !path.is_root()) {
             let expected = member_of(path, node)?;
             let found = self.next()?;
@@ -158,8 +152,6 @@ impl<'a> Reader<'a> {
             match node {
                 Node::Inode(Inode { kind: Kind::File(content), meta }) => {
                     self.file(path, content, &place, meta.mode)?;
-                    done += content.size;
-                    reached(done, total);
                 }
                 Node::Inode(Inode { kind: Kind::Symlink(target), .. }) => {
                     symlink(OsStr::from_bytes(target), &place)?;
@@ -168,7 +160,10 @@ impl<'a> Reader<'a> {
             }
             seen.insert(found.path);
         }
+        let end = self.members.place().next + tar::END.len() as u64;
         match self.next()? {
+            None if self.length < end => Err(self.wrong("its end", "the archive ends early")),
+            None if self.length > end => Err(self.wrong("its end", "something follows the end")),
             None => Ok(()),
             Some(more) => Err(self.out_of_place(&more, &more, &seen)),
         }

@@ -63,7 +63,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Export) -> Result<ExitCode, 
     packing.add(&files).map_err(failed)?;
     let about = about(&plan, &project, &goals, keys);
     let signers: Vec<String> = about.keys.values().map(PublicKey::to_string).collect();
-    let written = packing.write(about, !args.source_only, &store, &args.out, &|_, _| ());
+    let written = packing.write(about, !args.source_only, &store, &args.out);
     let written = written.map_err(failed)?;
     if context.global.json {
         print_json(&json!({

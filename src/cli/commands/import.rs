@@ -32,7 +32,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Import) -> Result<ExitCode, 
         None => PathBuf::from(args.bundle.file_stem().unwrap_or(args.bundle.as_os_str())),
     };
     let trusted = trusted(&bundle::look(&args.bundle).map_err(failed)?.about, &args.trusted)?;
-    let manifest = bundle::unpack(&args.bundle, &dir, &|_, _| ()).map_err(failed)?;
+    let manifest = bundle::unpack(&args.bundle, &dir).map_err(failed)?;
     let about = &manifest.about;
     let store = context.store()?;
     let goals: Vec<Name> = about.goals.keys().cloned().collect();
