@@ -145,7 +145,7 @@ pub(super) enum Command {
     /// Say what differs between two images, trees, disks, directories or lockfiles, from the outside in.
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(Diff),
-    /// Write the bill of material of an image: everything that is in it, and what it was made from.
+    /// Write the bill of material of an image: what is in it, and what it was made from.
     #[command(after_help = SBOM_EXAMPLES)]
     Sbom(Sbom),
     /// Write an artifact: recipes, inputs, and what was made of them, in one file that builds without a network.

@@ -117,7 +117,11 @@ fn substituters(context: &Context, args: &Args) -> Result<Substituters, Problem>
         return Err(Problem::new(Failure::Input, message)
             .help("--trusted-key KEY, or `keys` of [trust] in the configuration file"));
     }
-    Ok(Substituters::new(vec![Source { remote, inputs: true }], policy))
+    let from = Substituters::new(vec![Source { remote, inputs: true }], policy);
+    Ok(match context.global.jobs {
+        Some(jobs) => from.at_once(jobs),
+        None => from,
+    })
 }
 
 /// What to say of what is not there: the first steps that somebody would have to make.
