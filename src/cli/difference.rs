@@ -106,7 +106,7 @@ impl Page {
     fn made(&mut self, made: &MadeDiff) {
         let Some(first) = &made.first else { return };
         let head = format!("how they were made: it begins with {first}");
-        // Each file of a package stands for the package, which is told below; what follows is of interest last.
+        // What only follows is of interest last.
         let own = made.steps.iter().filter(|step| step.cause != Cause::Follows);
         let follows = made.steps.iter().filter(|step| step.cause == Cause::Follows);
         self.list(&head, own.chain(follows).map(step));
@@ -155,7 +155,7 @@ impl Page {
     fn content(&mut self, content: &ContentDiff) {
         match content {
             ContentDiff::Text { added, removed, unified } => {
-                self.line(6, &format!("text: {added} lines more, {removed} less"));
+                self.line(6, &format!("text: {} added, {removed} removed", count(*added, "line")));
                 let lines = unified.lines();
                 lines.clone().take(self.limits.lines).for_each(|line| self.line(6, line));
                 let left = lines.count().saturating_sub(self.limits.lines);
@@ -189,6 +189,9 @@ impl Page {
 
 fn step(step: &StepDiff) -> String {
     let StepDiff { name, kind, cause, fields, follows, .. } = step;
+    let renamed =
+        fields.iter().find(|field| field.what == "name").and_then(|it| it.before.as_ref());
+    let name = renamed.map_or_else(|| name.clone(), |before| format!("{before} -> {name}"));
     let mut line = match cause {
         Cause::Added => format!("+ {kind} {name}"),
         Cause::Removed => format!("- {kind} {name}"),
@@ -198,11 +201,12 @@ fn step(step: &StepDiff) -> String {
         Cause::Follows => format!("~ {kind} {name}: because of {}", few(follows)),
         Cause::Unknown => format!("~ {kind} {name}: another key"),
     };
-    let same_output = step.output[0].is_some() && step.output[0] == step.output[1];
-    if same_output {
+    if step.output[0].is_some() && step.output[0] == step.output[1] {
         line += ", but it came out the same";
     }
-    for field in fields {
+    // Of a fetched file only the digest could be told, which says nothing to a person.
+    for field in fields.iter().filter(|it| it.what != "name" && *cause != Cause::Input) {
+        // Writing to a String cannot fail.
         let _ = write!(line, "\n      {}", change_of_field(field));
     }
     line
@@ -289,6 +293,7 @@ fn section_of(section: &SectionDiff) -> String {
 
 fn structure(diff: &StructureDiff) -> String {
     let mut line = diff.structure.to_owned();
+    // Writing to a String cannot fail.
     if let Some(number) = diff.number {
         let _ = write!(line, " {number}");
     }
@@ -296,7 +301,6 @@ fn structure(diff: &StructureDiff) -> String {
         let _ = write!(line, " ({path})");
     }
     let differs = differing(diff.count, diff.first);
-    // Writing to a String cannot fail.
     let _ = match (&diff.field, &diff.before, &diff.after) {
         (Some(field), Some(before), Some(after)) => {
             let values = format!("{field}: {} -> {}", short(before), short(after));

@@ -162,6 +162,16 @@ pub fn compare(
             let part = trees::plain_files(before, after, store)?;
             report.parts.push(part);
         }
+        // Such as a disk whose superblock is gone.
+        (Body::File(before), Body::Disk { path: after, partition: None })
+        | (Body::Disk { path: before, partition: None }, Body::File(after)) => {
+            let file = if matches!(a.body, Body::File(_)) { a } else { b };
+            report.notes.push(format!(
+                "{} has no file system that can be read: the bytes were compared",
+                file.name
+            ));
+            report.parts.push(trees::plain_files(before, after, store)?);
+        }
         (Body::Lock(_) | Body::File(_), _) | (_, Body::Lock(_) | Body::File(_)) => {
             return Err(Error::Apart { a: report.a, b: report.b });
         }

@@ -168,7 +168,7 @@ pub struct FileDiff {
 
 /// How the bytes of two files differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "form", rename_all = "kebab-case")]
+#[serde(tag = "form", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum ContentDiff {
     /// Lines of text.
     Text {

@@ -180,6 +180,14 @@ fn a_disk_that_ends_too_early_or_has_a_journal_to_replay_is_told() {
     fs::write(&short, &bytes[..bytes.len() / 2]).unwrap();
     let refused = bench.diff(&short, &good, &[]).bad(1);
     assert!(refused.contains("the file system is larger than the disk"), "{refused}");
+    let blank = bench.path("blank.img");
+    fs::write(&blank, [&[0; 4096], &bytes[4096..]].concat()).unwrap();
+    let report = bench.report(&blank, &good, &[]);
+    assert!(report["notes"][0].as_str().unwrap().contains("has no file system that can be read"));
+    assert!(
+        report["parts"][0]["files"][0]["content"]["first"].as_u64().unwrap() < 2048,
+        "{report:#}"
+    );
     let dirty = bench.path("dirty.img");
     fs::copy(&good, &dirty).unwrap();
     run("debugfs", &["-w", "-R", "feature needs_recovery", dirty.to_str().unwrap()]);
