@@ -37,7 +37,8 @@ pub fn look(archive: &Path) -> Result<Manifest, Error> {
 ///
 /// Every member must be the one that the manifest has at that place: its path, kind, mode, owner, time, size and digest. What is
 /// in the cache must be what its name says. `dir` appears when all of it was checked; after an error there is nothing.
-pub fn unpack(archive: &Path, dir: &Path) -> Result<Manifest, Error> {
+/// `reached` is told how many bytes of files, of how many, are unpacked.
+pub fn unpack(archive: &Path, dir: &Path, reached: &dyn Fn(u64, u64)) -> Result<Manifest, Error> {
     let dir = &std::path::absolute(dir)?;
     if dir.symlink_metadata().is_ok() && !(dir.is_dir() && fs::read_dir(dir)?.next().is_none()) {
         return Err(Error::Exists(dir.to_owned()));
@@ -48,7 +49,7 @@ pub fn unpack(archive: &Path, dir: &Path) -> Result<Manifest, Error> {
     dir.parent().map_or(Ok(()), fs::create_dir_all)?;
     let claim = Claim::directory(dir)?;
     fs::write(claim.path().join(MANIFEST), manifest.encode())?;
-    reader.files(&manifest, claim.path())?;
+    reader.files(&manifest, claim.path(), reached)?;
     claim.settle(dir)?;
     Ok(manifest)
 }
@@ -139,8 +140,13 @@ impl<'a> Reader<'a> {
         Ok(manifest)
     }
 
-    fn files(&mut self, manifest: &Manifest, dir: &Path) -> Result<(), Error> {
-        let mut seen = BTreeSet::new();
+    fn files(
+        &mut self,
+        manifest: &Manifest,
+        dir: &Path,
+        reached: &dyn Fn(u64, u64),
+    ) -> Result<(), Error> {
+        let (mut seen, mut done, total) = (BTreeSet::new(), 0, manifest.size());
         for (path, node) in manifest.files.iter().filter(|(path, _)| !path.is_root()) {
             let expected = member_of(path, node)?;
             let found = self.next()?;
@@ -152,6 +158,8 @@ impl<'a> Reader<'a> {
             match node {
                 Node::Inode(Inode { kind: Kind::File(content), meta }) => {
                     self.file(path, content, &place, meta.mode)?;
+                    done += content.size;
+                    reached(done, total);
                 }
                 Node::Inode(Inode { kind: Kind::Symlink(target), .. }) => {
                     symlink(OsStr::from_bytes(target), &place)?;

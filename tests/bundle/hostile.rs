@@ -124,7 +124,7 @@ impl Trial {
     #[track_caller]
     fn refused(&self, what: &str, bytes: &[u8], words: &str) {
         let file = self.receive(bytes);
-        let error = bundle::unpack(&file, &self.dir.path().join("artifact"));
+        let error = bundle::unpack(&file, &self.dir.path().join("artifact"), &|_, _| ());
         let error = match error {
             Ok(_) => panic!("{what}: it was taken"),
             Err(error) => error,
@@ -175,7 +175,7 @@ fn the_bundle_that_all_others_are_made_of_is_good() {
     let trial = Trial::new();
     let file = trial.receive(&write(&good()));
     let dir = trial.dir.path().join("artifact");
-    let manifest = bundle::unpack(&file, &dir).unwrap();
+    let manifest = bundle::unpack(&file, &dir, &|_, _| ()).unwrap();
     assert_eq!(
         manifest.files.contents().count() + 1,
         walkdir::WalkDir::new(dir)
