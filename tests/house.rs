@@ -37,7 +37,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bill", &["digest", "path", "tree", "formats", "plan", "store"]),
     (
         "bundle",
-        &["digest", "path", "tree", "lock", "trust", "plan", "store", "remote", "cache", "project"],
+        &["digest", "path", "tree", "formats", "recipe", "trust", "store", "remote", "cache"],
     ),
     ("serve", &["digest", "trust", "remote", "cache"]),
     (

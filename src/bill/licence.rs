@@ -57,8 +57,8 @@ const EXCEPTIONS: [(&str, &str); 7] = [
     ("llvm", "LLVM-exception"),
 ];
 
-/// The most words of a name. What is longer is a sentence.
-const NAME_WORDS: usize = 4;
+/// The most words of a name that SPDX does not know. What is longer is a sentence.
+const NAME_WORDS: usize = 2;
 
 /// A licence of which SPDX has no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +153,9 @@ impl Terms {
     fn licence(&mut self, licence: &Licence, declared: &Declared) -> Expression {
         let words = words(&licence.synopsis);
         let sentence = words.iter().any(|word| {
-            matches!(word, Word::Name(name) if name.split(' ').count() > NAME_WORDS && !name.contains(" with "))
+            let Word::Name(name) = word else { return false };
+            let long = name.split(' ').count() > NAME_WORDS && !name.contains(" with ");
+            long && known(name).is_none()
         });
         let parsed = if sentence { None } else { self.list(&words, licence, declared) };
         parsed.unwrap_or_else(|| {
@@ -263,6 +265,7 @@ fn known(name: &str) -> Option<String> {
     match name.split_once(" with ") {
         None => gnu(&name),
         Some((base, exception)) => {
+            let exception = exception.strip_suffix(" exception").unwrap_or(exception);
             let words: Vec<&str> = exception.split([' ', '-']).collect();
             let fits = |word: &str| exception == word || words.contains(&word);
             let (_, exception) = EXCEPTIONS.iter().find(|(word, _)| fits(word))?;

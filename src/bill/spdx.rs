@@ -100,6 +100,8 @@ struct Relationship {
     spdx_element_id: String,
     relationship_type: &'static str,
     related_spdx_element: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -231,10 +233,16 @@ fn relationships(bill: &Bill) -> Vec<Relationship> {
         spdx_element_id: from.to_owned(),
         relationship_type: kind,
         related_spdx_element: to.to_owned(),
+        comment: None,
     };
     let all = bill.relations.iter().map(|relation| {
         let (from, to) = (&reference(&relation.from), &reference(&relation.to));
         match relation.link {
+            // A package of which not all files are listed contains none (SPDX 2.3, 7.8).
+            Link::Contains if bill.files.contains_key(&relation.to) => Relationship {
+                comment: Some("The second is a file of the first, which no package brought."),
+                ..named(from, "OTHER", to)
+            },
             Link::Contains => named(from, "CONTAINS", to),
             Link::DependsOn => named(from, "DEPENDS_ON", to),
             Link::GeneratedFrom => named(from, "GENERATED_FROM", to),

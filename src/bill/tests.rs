@@ -91,7 +91,7 @@ fn words_for_people_are_one_licence_and_nothing_is_none() {
     assert_eq!(words.extracted[words.expression.as_ref().unwrap()].text, "It is free.");
     assert_eq!(of(&read(b"")), Licences::default());
     let sentence = declared(&["Permission to use, copy and modify\n is granted."]);
-    let id = sentence.expression.unwrap();
+    let id = sentence.expression.clone().unwrap();
     assert!(sentence.extracted[&id].text.ends_with("modify\nis granted."), "{sentence:?}");
 }
 

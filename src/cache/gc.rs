@@ -43,6 +43,8 @@ struct Survey {
     entries: Vec<(Item, Entry)>,
     pins: Vec<Pin>,
     ways: BTreeMap<Digest, Way>,
+    /// The trees in which disks are.
+    images: BTreeMap<Digest, Digest>,
     /// What each statement claims; it is not believed, but kept.
     outputs: BTreeMap<Item, Vec<Digest>>,
     /// Seconds since 1970.
@@ -83,6 +85,14 @@ impl Cache {
                 way => Ok(way?.map(|way| (*tree, way))),
             }
         });
+        let disks = of(|item| matches!(item, Item::Image(_)));
+        let images = crowd::each(&disks, SMALL, |item| {
+            let Item::Image(disk) = item else { return Ok::<_, Error>(None) };
+            match self.noted_image(disk) {
+                Err(error) if error.is_remote() && !error.is_final() => Ok(None),
+                image => Ok(image?.map(|image| (*disk, image.tree))),
+            }
+        })?;
         let statements = of(|item| matches!(item, Item::Statement { .. }));
         let outputs = crowd::each(&statements, SMALL, |item| {
             let bytes = self.remote.get(&item.name(), LONGEST)?.unwrap_or_default();
@@ -92,6 +102,7 @@ impl Cache {
         });
         Ok(Survey {
             pins,
+            images: images.into_iter().flatten().collect(),
             ways: ways?.into_iter().flatten().collect(),
             outputs: outputs?.into_iter().collect(),
             now: now(),
@@ -150,18 +161,32 @@ impl Survey {
                 trees.insert(*tree);
             }
         }
+        // A disk is kept with the statement that names it, and its tree with it.
+        let disks: BTreeSet<Digest> = self
+            .entries
+            .iter()
+            .filter_map(|(item, entry)| match item {
+                Item::Image(disk) if trees.contains(disk) || is_fresh(entry) => Some(*disk),
+                _ => None,
+            })
+            .collect();
+        trees.extend(disks.iter().filter_map(|disk| self.images.get(disk)));
         let led_to = trees.iter().filter_map(|tree| self.ways.get(tree));
         let packs: BTreeSet<&Digest> = led_to.flat_map(|way| way.packs.keys()).collect();
         let kept = |item: &Item, entry: &Entry| match item {
             Item::Statement { .. } | Item::Input(_) => stays(item, entry),
             Item::Tree(tree) | Item::Way(tree) => trees.contains(tree) || is_fresh(entry),
+            Item::Image(disk) => disks.contains(disk),
             Item::Pack(pack) | Item::Index(pack) => packs.contains(pack) || is_fresh(entry),
             Item::Format | Item::Pin(_) | Item::Pushing(_) => true,
         };
         let mut collection = Collection::default();
         let mut remove: Vec<&(Item, Entry)> = Vec::new();
         for one in &self.entries {
-            if kept(&one.0, &one.1) {
+            if matches!(one.0, Item::Pushing(_)) {
+                // Marks come and go by themselves, that of this collection too.
+                continue;
+            } else if kept(&one.0, &one.1) {
                 collection.kept += 1;
                 collection.kept_bytes += one.1.size;
             } else {
@@ -179,10 +204,11 @@ fn order(item: &Item) -> u8 {
     match item {
         Item::Statement { .. } => 0,
         Item::Input(_) => 1,
-        Item::Tree(_) => 2,
-        Item::Way(_) => 3,
-        Item::Index(_) => 4,
-        Item::Pack(_) => 5,
-        Item::Format | Item::Pin(_) | Item::Pushing(_) => 6,
+        Item::Image(_) => 2,
+        Item::Tree(_) => 3,
+        Item::Way(_) => 4,
+        Item::Index(_) => 5,
+        Item::Pack(_) => 6,
+        Item::Format | Item::Pin(_) | Item::Pushing(_) => 7,
     }
 }

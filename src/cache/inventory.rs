@@ -1,17 +1,18 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cache, Error, Item,
+    Cache, Error, Item, Pin,
     layout::{room, rooms},
 };
-use crate::remote::Entry;
+use crate::{remote::Entry, trust::KeyId};
 
 /// The directories in which there is more than a few things, in the order of a push.
-pub(super) const ALL: [&str; 8] = [
+pub(super) const ALL: [&str; 9] = [
     rooms::PACKS,
     rooms::INDEXES,
     rooms::WAYS,
     rooms::TREES,
+    rooms::IMAGES,
     rooms::INPUTS,
     rooms::STATEMENTS,
     rooms::PINS,
@@ -30,19 +31,38 @@ pub struct Room {
 /// How much there is in a cache, by directory. What has no place in a cache is not counted.
 pub type Contents = BTreeMap<&'static str, Room>;
 
-impl Cache {
+/// Each thing that has a place in a cache, by directory.
+pub(super) type Inventory = BTreeMap<&'static str, Vec<(Item, Entry)>>;
+
+/// What is in a cache, for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overview {
     /// How much there is.
-    pub fn contents(&self) -> Result<Contents, Error> {
-        let mut contents = Contents::new();
+    pub contents: Contents,
+    /// How many statements there are of each key, as their names say.
+    pub statements: BTreeMap<KeyId, u64>,
+    /// What is kept whatever happens, by name.
+    pub pins: Vec<(String, Pin)>,
+}
+
+impl Cache {
+    /// What is there.
+    pub fn overview(&self) -> Result<Overview, Error> {
+        let mut overview = Overview { pins: self.pins()?, ..Overview::default() };
         for (name, entries) in self.inventory()? {
             let bytes = entries.iter().map(|(_, entry)| entry.size).sum();
-            contents.insert(name, Room { count: entries.len() as u64, bytes });
+            overview.contents.insert(name, Room { count: entries.len() as u64, bytes });
+            for (item, _) in entries {
+                if let Item::Statement { by, .. } = item {
+                    *overview.statements.entry(by).or_default() += 1;
+                }
+            }
         }
-        Ok(contents)
+        Ok(overview)
     }
 
     /// All that is there, by directory.
-    pub(super) fn inventory(&self) -> Result<BTreeMap<&'static str, Vec<(Item, Entry)>>, Error> {
+    pub(super) fn inventory(&self) -> Result<Inventory, Error> {
         let mut inventory = BTreeMap::new();
         for name in ALL {
             let entries = self.remote.list(&room(name))?.into_iter();

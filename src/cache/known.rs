@@ -13,7 +13,7 @@ use super::{
     crowd,
     layout::{room, rooms},
 };
-use crate::{digest::Digest, store::Store, tree::Content};
+use crate::{digest::Digest, remote, store::Store, tree::Content};
 
 /// The most bytes of an index that is read here, as it lies in a cache.
 const LONGEST_INDEX: u64 = 128 << 20;
@@ -66,11 +66,13 @@ impl Known {
 
 impl Cache {
     /// Reads what is in all packs of the cache. Indexes that were read once are kept in the store, so that only new ones
-    /// travel.
-    pub(super) fn known(&self, store: &Store) -> Result<Known, Error> {
-        let sizes: BTreeMap<Digest, u64> = self
-            .remote
-            .list(&room(rooms::PACKS))?
+    /// travel. A cache that cannot say what it has is asked about `trees` alone.
+    pub(super) fn known(&self, trees: &[Digest], store: &Store) -> Result<Known, Error> {
+        let packs = match self.remote.list(&room(rooms::PACKS)) {
+            Err(remote::Error::Unable { .. }) => return self.known_of(trees),
+            packs => packs?,
+        };
+        let sizes: BTreeMap<Digest, u64> = packs
             .into_iter()
             .filter_map(|entry| match Item::of(&entry.name) {
                 Some(Item::Pack(pack)) => Some((pack, entry.size)),
@@ -94,6 +96,30 @@ impl Cache {
         let mut known = Known::default();
         for (pack, index) in there.iter().zip(indexes) {
             if let (Some(index), Some(size)) = (index, sizes.get(pack)) {
+                known.add(pack, *size, &index);
+            }
+        }
+        Ok(known)
+    }
+
+    /// What the packs have to which the ways of some trees lead.
+    fn known_of(&self, trees: &[Digest]) -> Result<Known, Error> {
+        let ways = crowd::each(trees, SMALL, |tree| match self.way(tree) {
+            // A damaged way is written anew.
+            Err(error) if error.is_remote() && !error.is_final() => Ok(None),
+            way => way,
+        })?;
+        let sizes: BTreeMap<Digest, u64> =
+            ways.into_iter().flatten().flat_map(|way| way.packs).collect();
+        let sizes: Vec<(Digest, u64)> = sizes.into_iter().collect();
+        let indexes = crowd::each(&sizes, SMALL, |(pack, _)| {
+            let there = self.remote.has(&Item::Pack(*pack).name())?;
+            let bytes = self.remote.get(&Item::Index(*pack).name(), LONGEST_INDEX)?;
+            Ok::<_, Error>(bytes.filter(|_| there).and_then(|bytes| Index::unpack(&bytes).ok()))
+        })?;
+        let mut known = Known::default();
+        for ((pack, size), index) in sizes.iter().zip(indexes) {
+            if let Some(index) = index {
                 known.add(pack, *size, &index);
             }
         }

@@ -16,14 +16,15 @@ pub const FORMAT: &str = "vsbuild-cache 1\n";
 /// indexes/ab/HEX                  which segments pack HEX has: see Index
 /// trees/ab/HEX                    zstd of the manifest of tree HEX
 /// ways/ab/HEX                     the packs that have all blobs of tree HEX: see Way
+/// images/ab/HEX                   in which tree disk HEX is, if somebody sent it: see Image
 /// inputs/ab/HEX                   a fetched file as it is, named by its sha256
 /// statements/ab/PLANKEY/KEYID     what one builder says of one step: a signed statement, see trust
 /// pins/NAME                       what is kept whatever happens: see Pin
 /// pushing/ID                      somebody pushes, or collects garbage: JSON with what and when
 /// ```
 ///
-/// `ab` are the first two digits of what follows. A push writes packs, then indexes, ways, trees, inputs and statements, so
-/// that a kill at any moment leaves nothing that leads nowhere.
+/// `ab` are the first two digits of what follows. A push writes packs, then indexes, ways, trees, images, inputs and
+/// statements, so that a kill at any moment leaves nothing that leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
     /// The version of the layout.
@@ -36,6 +37,8 @@ pub enum Item {
     Tree(Digest),
     /// Where the blobs of a tree are.
     Way(Digest),
+    /// Where a disk is.
+    Image(Digest),
     /// A fetched file.
     Input(Digest),
     /// What a builder says.
@@ -57,6 +60,7 @@ pub(super) mod rooms {
     pub(in crate::cache) const INDEXES: &str = "indexes";
     pub(in crate::cache) const TREES: &str = "trees";
     pub(in crate::cache) const WAYS: &str = "ways";
+    pub(in crate::cache) const IMAGES: &str = "images";
     pub(in crate::cache) const INPUTS: &str = "inputs";
     pub(in crate::cache) const STATEMENTS: &str = "statements";
     pub(in crate::cache) const PINS: &str = "pins";
@@ -92,6 +96,7 @@ impl Item {
             Self::Index(digest) => sharded(rooms::INDEXES, digest),
             Self::Tree(digest) => sharded(rooms::TREES, digest),
             Self::Way(digest) => sharded(rooms::WAYS, digest),
+            Self::Image(digest) => sharded(rooms::IMAGES, digest),
             Self::Input(digest) => sharded(rooms::INPUTS, digest),
             Self::Statement { plan_key, by } => {
                 format!("{}/{by}", sharded(rooms::STATEMENTS, plan_key))
@@ -113,6 +118,7 @@ impl Item {
             [rooms::INDEXES, _, hex] => Self::Index(digest(hex)?),
             [rooms::TREES, _, hex] => Self::Tree(digest(hex)?),
             [rooms::WAYS, _, hex] => Self::Way(digest(hex)?),
+            [rooms::IMAGES, _, hex] => Self::Image(digest(hex)?),
             [rooms::INPUTS, _, hex] => Self::Input(digest(hex)?),
             [rooms::STATEMENTS, _, hex, by] => {
                 Self::Statement { plan_key: digest(hex)?, by: by.parse().ok()? }
@@ -144,6 +150,7 @@ mod tests {
             Item::Index(digest),
             Item::Tree(digest),
             Item::Way(digest),
+            Item::Image(digest),
             Item::Input(digest),
             Item::Statement { plan_key: digest, by },
             Item::pin("paper-x").unwrap(),

@@ -10,6 +10,7 @@ mod cover;
 mod crowd;
 mod error;
 mod gc;
+mod image;
 mod index;
 mod inventory;
 mod known;
@@ -26,15 +27,17 @@ mod way;
 
 use std::{
     collections::BTreeMap,
+    num::NonZero,
     sync::{Arc, Mutex},
 };
 
 pub use error::Error;
 pub use gc::{Collection, Terms};
+pub use image::{BadImage, Image};
 pub use index::{BadIndex, Index, Segment};
-pub use inventory::{Contents, Room};
+pub use inventory::{Contents, Overview, Room};
 pub use layout::{FORMAT, Item};
-pub use pack::{PACK_SIZE, PACKED_MOST};
+pub use pack::{PACK_SIZE, PACKED_MOST, unpack};
 pub use pin::Pin;
 pub use push::{Parcel, PushPlan, Said};
 pub use statements::{Answers, Heard, Refused};
@@ -43,7 +46,7 @@ pub use way::{BadWay, Way};
 
 use crate::{digest::Digest, remote::Remote};
 
-/// How many packs or inputs are under way at once.
+/// How many packs or inputs are under way at once, if nothing else is said.
 const WIDE: usize = 8;
 /// How many small things are asked for at once.
 const SMALL: usize = 16;
@@ -54,6 +57,8 @@ const LONGEST_FORMAT: u64 = 64;
 #[derive(Debug)]
 pub struct Cache {
     remote: Box<dyn Remote>,
+    /// How many packs or inputs are under way at once.
+    at_once: usize,
     /// What was read already, by pack.
     indexes: Mutex<BTreeMap<Digest, Arc<Index>>>,
 }
@@ -61,7 +66,13 @@ pub struct Cache {
 impl Cache {
     /// Nothing is asked yet.
     pub fn new(remote: Box<dyn Remote>) -> Self {
-        Self { remote, indexes: Mutex::default() }
+        Self { remote, at_once: WIDE, indexes: Mutex::default() }
+    }
+
+    /// The same with so many packs or inputs under way at once; each takes some 32 MiB of memory.
+    #[must_use]
+    pub fn at_once(self, at_once: NonZero<usize>) -> Self {
+        Self { at_once: at_once.get(), ..self }
     }
 
     /// Its address, for a person.

@@ -16,8 +16,8 @@ pub(super) fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
     zstd::bulk::compress(bytes, LEVEL)
 }
 
-/// Decompresses, as long as not more than `limit` bytes come out.
-pub(super) fn unpack(bytes: &[u8], limit: u64) -> io::Result<Vec<u8>> {
+/// Decompresses what lies in a cache (zstd, RFC 8878), as long as not more than `limit` bytes come out.
+pub fn unpack(bytes: &[u8], limit: u64) -> io::Result<Vec<u8>> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes)?;
     decoder.window_log_max(WINDOW_LOG)?;
     let mut all = Vec::new();

@@ -56,3 +56,43 @@ impl Cache {
         Ok(pins)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::remote::{Directory, Remote};
+
+    fn cache() -> (TempDir, Cache) {
+        let dir = TempDir::new().unwrap();
+        let cache = Cache::new(Box::new(Directory::new(dir.path())));
+        (dir, cache)
+    }
+
+    fn digests() -> impl Strategy<Value = BTreeSet<Digest>> {
+        prop::collection::btree_set(any::<u8>().prop_map(|byte| Digest::of([byte])), 0..8)
+    }
+
+    proptest! {
+        #[test]
+        fn a_pin_reads_as_it_was_written(reason in ".{0,80}", plan_keys in digests(), trees in digests(), inputs in digests()) {
+            let (_dir, cache) = cache();
+            let pin = Pin { reason, plan_keys, trees, inputs };
+            cache.pin("paper", &pin).unwrap();
+            prop_assert_eq!(cache.pins().unwrap(), vec![("paper".to_owned(), pin)]);
+            prop_assert!(cache.unpin("paper").unwrap() && !cache.unpin("paper").unwrap());
+        }
+
+        #[test]
+        fn what_is_no_pin_is_an_error_and_never_one_that_keeps_nothing(
+            bytes in prop::collection::vec(any::<u8>(), 0..60)
+        ) {
+            let (dir, cache) = cache();
+            let name = Item::pin("paper").unwrap().name();
+            Directory::new(dir.path()).put(&name, Body::Bytes(&bytes)).unwrap();
+            prop_assert!(cache.pins().is_err_and(|error| error.to_string().contains("pins/paper")));
+        }
+    }
+}

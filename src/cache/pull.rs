@@ -12,7 +12,7 @@ use std::{
 use fs_err::{self as fs, File};
 
 use super::{
-    Cache, Error, Index, Item, SMALL, WIDE, Way,
+    Cache, Error, Index, Item, SMALL, Way,
     cover::{Place, Places},
     crowd,
     pack::{self, PACK_SIZE, PACKED_MOST},
@@ -175,7 +175,7 @@ impl Cache {
         let takes: Vec<Take> = takes.into_values().collect();
         let total = takes.iter().map(|take| take.size).sum();
         let progress = Progress { now: AtomicU64::new(0), total, reached };
-        crowd::each(&takes, WIDE, |take| self.take(take, store, &assembly, &progress))?;
+        crowd::each(&takes, self.at_once, |take| self.take(take, store, &assembly, &progress))?;
         self.assemble(assembly, store)
     }
 
@@ -281,7 +281,7 @@ impl Cache {
     fn assemble(&self, assembly: Assembly, store: &Store) -> Result<(), Error> {
         let Assembly { scratch, files, partials } = assembly;
         let blobs: Vec<Digest> = files.into_keys().collect();
-        let adopted = crowd::each(&blobs, WIDE, |blob| {
+        let adopted = crowd::each(&blobs, self.at_once, |blob| {
             if store.has_blob(blob) {
                 return Ok(());
             }

@@ -18,6 +18,8 @@ pub struct Parcel {
     pub trees: BTreeSet<Digest>,
     /// Trees that are in no store, with the files that have the bytes of their blobs.
     pub loose: Vec<(Tree, BTreeMap<Digest, PathBuf>)>,
+    /// Disks, with the trees that have each as their one file.
+    pub images: BTreeMap<Digest, Digest>,
     /// Fetched files of the store.
     pub inputs: BTreeSet<Digest>,
     /// What builders say.
@@ -44,10 +46,14 @@ pub struct PushPlan {
     pub trees: BTreeSet<Digest>,
     /// The trees whose ways are not there, or lead to packs that are gone.
     pub ways: BTreeSet<Digest>,
+    /// The disks that the cache does not know where to find, with their trees.
+    pub images: BTreeMap<Digest, Digest>,
     /// The fetched files that are not there, with their sizes.
     pub inputs: BTreeMap<Digest, u64>,
     /// The statements. They are sent whether they are there or not: they are small, and a fresh one says that it is used.
     pub statements: Vec<Said>,
+    /// How many bytes of packs and inputs were sent, as they lie in the cache. None, as long as nothing is sent.
+    pub packed: u64,
     /// How many bytes of files, before compression, the cache has already.
     pub there: u64,
     /// Where blobs are that are in no store, and how long blobs are.
@@ -69,7 +75,6 @@ impl Cache {
     /// Looks at what the cache has, and says what is to be sent so that it has all of a parcel. Sends nothing.
     pub fn plan_push(&self, parcel: &Parcel, store: &Store) -> Result<PushPlan, Error> {
         self.check()?;
-        let known = self.known(store)?;
         let mut manifests = BTreeMap::new();
         for tree in &parcel.trees {
             manifests.insert(*tree, store.tree(tree)?);
@@ -79,6 +84,8 @@ impl Cache {
             files.extend(blobs.iter().map(|(blob, path)| (*blob, path.clone())));
             manifests.insert(tree.digest(), tree.clone());
         }
+        let digests: Vec<Digest> = manifests.keys().copied().collect();
+        let known = self.known(&digests, store)?;
         let (mut missing, mut seen, mut there) = (Vec::new(), BTreeSet::new(), 0);
         for content in manifests.values().flat_map(Tree::contents) {
             if !seen.insert(content.digest) {
@@ -92,7 +99,6 @@ impl Cache {
         }
         let sizes = missing.iter().map(|content| (content.digest, content.size)).collect();
         let packs = split(&missing);
-        let digests: Vec<Digest> = manifests.keys().copied().collect();
         let lacks = |item: fn(Digest) -> Item| {
             move |digest: &Digest| {
                 let lacks = !self.remote.has(&item(*digest).name())?;
@@ -109,6 +115,16 @@ impl Cache {
             let good = way.is_some_and(|way| known.is_good(&way, manifests[digest].contents()));
             Ok::<_, Error>((!good).then_some(*digest))
         })?;
+        let disks: Vec<(Digest, Digest)> =
+            parcel.images.iter().map(|(disk, tree)| (*disk, *tree)).collect();
+        let images = crowd::each(&disks, SMALL, |(disk, tree)| {
+            let image = match self.noted_image(disk) {
+                Err(error) if error.is_remote() && !error.is_final() => None,
+                other => other?,
+            };
+            let good = image.is_some_and(|image| image.tree == *tree);
+            Ok::<_, Error>((!good).then_some((*disk, *tree)))
+        })?;
         let inputs: Vec<Digest> = parcel.inputs.iter().copied().collect();
         let inputs = crowd::each(&inputs, SMALL, lacks(Item::Input))?;
         let mut lengths = BTreeMap::new();
@@ -119,8 +135,10 @@ impl Cache {
             packs,
             trees: trees.into_iter().flatten().collect(),
             ways: ways.into_iter().flatten().collect(),
+            images: images.into_iter().flatten().collect(),
             inputs: lengths,
             statements: parcel.statements.clone(),
+            packed: 0,
             there,
             files,
             sizes,

@@ -7,7 +7,7 @@ use std::{
 use fs_err::{self as fs, File};
 
 use super::{
-    Cache, Error, FORMAT, Index, Item, Parcel, PushPlan, SMALL, Segment, WIDE, crowd,
+    Cache, Error, FORMAT, Image, Index, Item, Parcel, PushPlan, SMALL, Segment, crowd,
     mark::{Act, Mark},
     pack,
 };
@@ -50,10 +50,11 @@ impl Cache {
             let sent = AtomicU64::new(0);
             let push = Push { cache: self, store, plan: &plan, mark: &mark, sent, total, reached };
             push.check_long_blobs()?;
-            crowd::each(&plan.packs, WIDE, |segments| push.pack(segments))?
+            crowd::each(&plan.packs, self.at_once, |segments| push.pack(segments))?
         };
         for (pack, size, index) in &sent {
             plan.known.add(pack, *size, index);
+            plan.packed += size;
         }
         let push = Push {
             cache: self,
@@ -65,6 +66,7 @@ impl Cache {
             reached,
         };
         push.rest()?;
+        plan.packed += plan.inputs.values().sum::<u64>();
         Ok(plan)
     }
 }
@@ -93,7 +95,7 @@ impl Push<'_> {
         let mut blobs: Vec<Digest> =
             segments.filter(|part| !self.is_whole(part)).map(|part| part.blob).collect();
         blobs.dedup();
-        crowd::each(&blobs, WIDE, |blob| {
+        crowd::each(&blobs, self.cache.at_once, |blob| {
             let mut hasher = Hasher::default();
             io::copy(&mut self.open(blob)?, &mut hasher)?;
             if hasher.finish() == *blob { Ok(()) } else { Err(Error::Damaged(*blob)) }
@@ -148,8 +150,13 @@ impl Push<'_> {
             let manifest = plan.manifests.get(digest).map(Tree::encode).unwrap_or_default();
             put(&Item::Tree(**digest), Body::Bytes(&pack::pack(&manifest)?))
         })?;
+        let images: Vec<(&Digest, &Digest)> = plan.images.iter().collect();
+        crowd::each(&images, SMALL, |(disk, tree)| {
+            let text = Image { tree: **tree }.encode();
+            put(&Item::Image(**disk), Body::Bytes(text.as_bytes()))
+        })?;
         let inputs: Vec<(&Digest, &u64)> = plan.inputs.iter().collect();
-        crowd::each(&inputs, WIDE, |(input, size)| {
+        crowd::each(&inputs, cache.at_once, |(input, size)| {
             let path = store.blob_path(input);
             let mut hasher = Hasher::default();
             io::copy(&mut fs::File::open(&path)?, &mut hasher)?;

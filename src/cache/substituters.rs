@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeSet,
+    num::NonZero,
     path::Path,
     sync::{
         Mutex, OnceLock, PoisonError,
@@ -57,6 +58,15 @@ impl Substituters {
         };
         let sources = sources.into_iter().map(known).collect();
         Self { sources, policy, troubles: Mutex::default() }
+    }
+
+    /// The same with so many packs under way at once from each: see [`Cache::at_once`].
+    #[must_use]
+    pub fn at_once(mut self, at_once: NonZero<usize>) -> Self {
+        for source in &mut self.sources {
+            source.cache.at_once = at_once.get();
+        }
+        self
     }
 
     /// Whom to believe.

@@ -60,6 +60,11 @@ impl Context {
         self.cache_entry(url).map(|entry| entry.keys.clone()).unwrap_or_default()
     }
 
+    /// How many must agree on what one cache has before it counts at all, if the configuration says so.
+    pub(super) fn need_of(&self, url: &Address) -> Option<usize> {
+        self.cache_entry(url)?.need.map(NonZero::get)
+    }
+
     fn cache_entry(&self, url: &Address) -> Option<&CacheEntry> {
         self.config.caches.iter().find(|entry| entry.url == *url)
     }

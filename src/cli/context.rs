@@ -15,6 +15,7 @@ use super::{
     problem::{Failure, Problem},
 };
 use crate::{
+    bundle,
     cache::Substituters,
     fetch::{Apt, CredentialFiles, Fetcher, Mirrors, Options, Registries},
     lock,
@@ -42,9 +43,26 @@ pub(super) struct Planned {
 impl Planned {
     /// The steps that make the recipe: for an image its disk and its kernel.
     pub(super) fn goals(&self) -> Vec<StepId> {
-        let kernel = self.plan.images.get(&self.name).map(|image| image.kernel);
-        std::iter::once(self.plan.recipes[&self.name]).chain(kernel).collect()
+        goals(&self.plan, std::slice::from_ref(&self.name))
     }
+}
+
+/// The steps that make some recipes: for an image its disk and its kernel.
+pub(super) fn goals(plan: &Plan, names: &[Name]) -> Vec<StepId> {
+    let of = |name: &Name| {
+        let kernel = plan.images.get(name).map(|image| image.kernel);
+        std::iter::once(plan.recipes[name]).chain(kernel)
+    };
+    names.iter().flat_map(of).collect()
+}
+
+/// The steps whose trees are all of some recipes: a disk is laid out from its root file system.
+pub(super) fn tops(plan: &Plan, names: &[Name]) -> Vec<StepId> {
+    let of = |name: &Name| match plan.images.get(name) {
+        Some(image) => vec![image.rootfs, image.kernel],
+        None => vec![plan.recipes[name]],
+    };
+    names.iter().flat_map(of).collect()
 }
 
 impl Context {
@@ -63,14 +81,16 @@ impl Context {
         self.printer.say(line);
     }
 
+    /// The directory that the project is looked for in, and above.
+    fn start(&self) -> Result<PathBuf, Problem> {
+        let here =
+            || env::current_dir().map_err(|error| Problem::from_error(Failure::Other, &error));
+        self.global.project.clone().map_or_else(here, Ok)
+    }
+
     /// The project and its recipes, shipped ones included.
     pub(super) fn project(&self) -> Result<(Project, Recipes), Problem> {
-        let start = match &self.global.project {
-            Some(dir) => dir.clone(),
-            None => {
-                env::current_dir().map_err(|error| Problem::from_error(Failure::Other, &error))?
-            }
-        };
+        let start = self.start()?;
         let project = Project::find(&start).map_err(|error| {
             Problem::from_error(Failure::Input, &error)
                 .help("go to a project, name one with -C DIR, or make one: vsbuild init DIR")
@@ -120,7 +140,14 @@ impl Context {
         let mirrors = Mirrors::new(&self.config.mirrors, variables, &mirrors)
             .map_err(|error| Problem::from_error(Failure::Input, &error))?;
         let options = Options { offline: self.global.offline, proxies, ..Options::default() };
-        Ok(Fetcher::new(mirrors, options).with_registries(self.registries()?))
+        let fetcher = Fetcher::new(mirrors, options).with_registries(self.registries()?);
+        let vendor = project::vendor_dir(&self.start()?)
+            .map_err(|error| Problem::from_error(Failure::Input, &error))?;
+        // What a project keeps itself comes before all that others have.
+        Ok(match vendor {
+            Some(dir) => fetcher.with_shelf(bundle::Vendor::shelf(&dir)),
+            None => fetcher,
+        })
     }
 
     /// Where registries are, and who we are to them.

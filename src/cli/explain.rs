@@ -4,7 +4,7 @@ use super::problem::{Failure, Problem};
 use crate::{
     cache,
     realise::{BuildError, Error, Failed, LayError, Status},
-    store,
+    remote, store,
 };
 
 /// What helps when the store has lost something.
@@ -62,15 +62,38 @@ pub(super) fn build(error: Error) -> Problem {
     }
 }
 
-fn cache(error: &cache::Error) -> Problem {
+/// The problem behind an error of a cache.
+pub(super) fn cache(error: &cache::Error) -> Problem {
     match error {
         cache::Error::Store(error) => store(error),
-        cache::Error::Remote(_)
-        | cache::Error::Io(_)
-        | cache::Error::OtherFormat { .. }
-        | cache::Error::Damaged(_)
-        | cache::Error::Busy { .. }
-        | cache::Error::BadName(_) => Problem::from_error(Failure::Other, error),
+        cache::Error::Remote(error) => remote(error),
+        cache::Error::OtherFormat { .. } => Problem::from_error(Failure::Fetch, error)
+            .help("something else is there: name another directory, path, prefix or repository"),
+        cache::Error::Damaged(_) => Problem::from_error(Failure::Mismatch, error).help(DAMAGED),
+        cache::Error::Busy { .. } => Problem::from_error(Failure::Other, error).help(
+            "try again later; what a killed program was about is forgotten after half an hour",
+        ),
+        cache::Error::BadName(_) => Problem::from_error(Failure::Input, error),
+        cache::Error::Io(_) => Problem::from_error(Failure::Other, error),
+    }
+}
+
+fn remote(error: &remote::Error) -> Problem {
+    match error {
+        remote::Error::Unusable { .. } => Problem::from_error(Failure::Input, error),
+        remote::Error::Denied { .. } => Problem::from_error(Failure::Fetch, error).help(
+            "a web server is shown `token-file` of its [[caches]]; S3 reads AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY;\n\
+             a registry has the credentials of `docker login`",
+        ),
+        remote::Error::Unable { .. } => Problem::from_error(Failure::Fetch, error)
+            .help("go to where it keeps its files and use that directory, or serve it: vsbuild cache serve"),
+        remote::Error::Full { .. } => Problem::from_error(Failure::Fetch, error)
+            .help("make room there: vsbuild cache gc ADDRESS --older-than 30d; the push then goes on where it was"),
+        remote::Error::Unreachable { .. } => Problem::from_error(Failure::Fetch, error)
+            .help("what was sent or brought is kept; the same command goes on where it was"),
+        remote::Error::Wrong { .. } => Problem::from_error(Failure::Mismatch, error)
+            .help("nothing of it was taken; a push of the same from where it was built puts right what is missing there"),
+        remote::Error::Io(_) => Problem::from_error(Failure::Other, error),
     }
 }
 

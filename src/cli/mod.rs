@@ -14,13 +14,14 @@ mod manifest;
 mod printer;
 mod problem;
 mod results;
+mod signer;
 mod sides;
 
 use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 
-use args::{Cache, Cli, Command};
+use args::{Cli, Command};
 use context::Context;
 use problem::Problem;
 
@@ -45,6 +46,9 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Challenge(args) => commands::challenge::run(&context, &args),
         Command::Diff(args) => commands::diff::run(&context, &args),
         Command::Sbom(args) => commands::sbom::run(&context, &args),
+        Command::Export(args) => commands::export::run(&context, &args),
+        Command::Import(args) => commands::import::run(&context, &args),
+        Command::Vendor(args) => commands::vendor::run(&context, &args),
         Command::Lock(args) => commands::lock::run(&context, &args),
         Command::Recipes => commands::recipes::run(&context),
         Command::Init(args) => commands::init::run(&context, &args),
@@ -56,7 +60,7 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
         Command::Oci(command) => commands::oci::run(&context, &command),
         Command::Store(command) => commands::store::run(&context, &command),
         Command::Key(command) => commands::key::run(&context, &command),
-        Command::Cache(Cache::Serve(args)) => commands::serve::run(&context, &args),
+        Command::Cache(command) => commands::cache::run(&context, &command),
         Command::Completions(args) => commands::about::completions(&args),
         Command::Man(args) => commands::about::man(&args),
     }

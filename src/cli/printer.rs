@@ -1,5 +1,7 @@
 //! Progress on standard error: live on a terminal, plain lines elsewhere.
 
+mod gauge;
+
 use std::{
     collections::BTreeMap,
     io::{IsTerminal, Write},

@@ -16,6 +16,7 @@ use super::{
     landing::Landing,
     quest::{Quest, Server, Subject},
     registry::Doorman,
+    shelf::Shelf,
     transfer::{Expected, Failure, Origin, exchange, judge},
 };
 use crate::digest::Digest;
@@ -26,6 +27,7 @@ pub struct Fetcher {
     mirrors: Mirrors,
     pub(super) clients: Clients,
     pub(super) doorman: Doorman,
+    shelf: Option<Shelf>,
 }
 
 /// A file below a mirror's address.
@@ -50,7 +52,14 @@ impl Fetcher {
     /// Nothing is asked yet.
     pub fn new(mirrors: Mirrors, options: Options) -> Self {
         let (clients, doorman) = (Clients::new(options), Doorman::new(Registries::default()));
-        Self { mirrors, clients, doorman }
+        Self { mirrors, clients, doorman, shelf: None }
+    }
+
+    /// The same with a directory that has some files by their sha256, as `ab/HEX`, and is looked into before anybody is asked,
+    /// offline too.
+    #[must_use]
+    pub fn with_shelf(self, dir: PathBuf) -> Self {
+        Self { shelf: Some(Shelf::new(dir)), ..self }
     }
 
     /// The same with what is known of registries. Without it each one is at the host that its images name, and nobody
@@ -80,6 +89,12 @@ impl Fetcher {
         partial: &Path,
         progress: &dyn Fn(Progress<'_>),
     ) -> Result<(), Error> {
+        let kept = |source| Error::Partial { path: partial.to_owned(), source };
+        if let Some(shelf) = &self.shelf
+            && shelf.take(want, partial, progress).map_err(kept)?
+        {
+            return Ok(());
+        }
         let expected = Expected::Exactly { size: want.size, sha256: want.sha256 };
         let quest = match &want.source {
             Source::Archive { archive, path } => self.quest(archive, path, expected, progress)?,
@@ -89,7 +104,6 @@ impl Fetcher {
                 self.pull(Piece { what: *what, image }, expected, progress, None)?
             }
         };
-        let kept = |source| Error::Partial { path: partial.to_owned(), source };
         let mut landing = Landing::file(partial, want.size).map_err(kept)?;
         let result = quest.pursue(self.options(), &mut landing, kept);
         if result.is_err() && landing.length() == 0 {

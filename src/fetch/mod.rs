@@ -14,6 +14,7 @@ mod landing;
 mod mirror;
 mod quest;
 mod registry;
+mod shelf;
 mod transfer;
 mod upload;
 

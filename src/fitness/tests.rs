@@ -179,7 +179,7 @@ fn files_of_containers_are_named_by_those_who_have_them() {
     };
     let linted = lint(&subject).unwrap();
     let finding = linted.findings.iter().find(|it| it.check == "fault-xchg-r8-rax").unwrap();
-    for place in ["f, g: /lib/libswap.so: swap", "db: /bin/database: swap", "usr/bin/perl: swap"] {
+    for place in ["f, g: /lib/libswap.so: swap", "db: /bin/database: swap", "/usr/bin/perl: swap"] {
         assert!(finding.places.iter().any(|it| it == place), "{place} in {:?}", finding.places);
     }
 
@@ -193,9 +193,9 @@ fn files_of_containers_are_named_by_those_who_have_them() {
     let expected = |containers: &str, path: &str, function: &str| {
         (containers.to_owned(), path.to_owned(), function.to_owned())
     };
-    let kernel = expected("", "vmlinux", "kswap");
-    let library = expected("f g", "lib/libswap.so", "swap");
-    let needed = expected("db", "bin/database", "swap");
+    let kernel = expected("", "/vmlinux", "kswap");
+    let library = expected("f g", "/lib/libswap.so", "swap");
+    let needed = expected("db", "/bin/database", "swap");
     assert_eq!(places(Some("g")), [kernel.clone(), library.clone()]);
     assert_eq!(places(Some("f")), [kernel, needed, library]);
 }

@@ -86,7 +86,7 @@ impl Owners {
         let snapshots = GuestPath::lenient(SNAPSHOTS).unwrap_or_default();
         let Some(below) = path.below(&snapshots) else { return whole() };
         let text = below.to_string();
-        let mut parts = text.splitn(3, '/');
+        let mut parts = text.trim_start_matches('/').splitn(3, '/');
         let (Some(number), Some("fs"), Some(inside)) = (parts.next(), parts.next(), parts.next())
         else {
             return whole();
@@ -94,7 +94,7 @@ impl Owners {
         let owners = number.parse().ok().and_then(|number| self.layers.get(&number));
         owners.map_or_else(whole, |owners| Place {
             containers: owners.iter().cloned().collect(),
-            path: inside.to_owned(),
+            path: format!("/{inside}"),
         })
     }
 }
@@ -104,7 +104,7 @@ impl Place {
     pub(super) fn text(&self) -> String {
         match self.containers.as_slice() {
             [] => self.path.clone(),
-            containers => format!("{}: /{}", containers.join(", "), self.path),
+            containers => format!("{}: {}", containers.join(", "), self.path),
         }
     }
 }
@@ -119,12 +119,12 @@ fn parents(bytes: &[u8]) -> Option<BTreeMap<String, (u64, Option<String>)>> {
         let text = String::from_utf8_lossy(name);
         text.splitn(3, '/').nth(2).map(str::to_owned)
     };
-    let of = |(name, item): (&Box<[u8]>, &Item)| {
+    let snapshots = all.items.iter().filter_map(|(name, item)| {
         let Item::Bucket(snapshot) = item else { return None };
         let parent = snapshot.value("parent").and_then(chain);
         Some((chain(name)?, (number(snapshot)?, parent)))
-    };
-    Some(all.items.iter().filter_map(of).collect())
+    });
+    Some(snapshots.collect())
 }
 
 /// Go's `binary.PutUvarint`.

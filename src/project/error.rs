@@ -2,7 +2,7 @@ use std::{io, path::PathBuf};
 
 use crate::{
     lock::BadLock,
-    path::BadPath,
+    path::{BadPath, GuestPath},
     recipe::{Problems, Source},
     tree::Fault,
 };
@@ -78,6 +78,12 @@ pub enum Error {
         source_path: Source,
         /// What is wrong.
         source: Fault,
+    },
+    /// What is to be one project has two different things at one path.
+    #[error("the project has something else at {path} than vsbuild itself, and recipes need both")]
+    Clash {
+        /// The path in the project.
+        path: GuestPath,
     },
     /// A new project would replace what is there.
     #[error("{} is there already", path.display())]

@@ -8,7 +8,7 @@ use std::{
 use fs_err as fs;
 use serde::Deserialize;
 
-use super::{Error, LOCKFILE, RECIPES, SETTINGS, ignore::is_ignored, shipped_texts};
+use super::{Error, LOCKFILE, RECIPES, SETTINGS, VENDOR, ignore::is_ignored, shipped_texts};
 use crate::{
     lock::Lock,
     path::GuestPath,
@@ -39,6 +39,8 @@ struct Settings {
     /// no, and then depends on no version of them but its own.
     #[serde(default = "yes")]
     shipped: bool,
+    /// The directory of the project that has its inputs: `vendor` if not given.
+    vendor: Option<String>,
 }
 
 fn yes() -> bool {
@@ -67,6 +69,22 @@ impl Project {
             None => Lock::default(),
         };
         Ok(Self { root: root.to_owned(), texts, lock })
+    }
+}
+
+/// The directory in which the project that `start` lies in keeps its inputs, whether it is there or not; none if there is no
+/// project.
+pub fn vendor_dir(start: &Path) -> Result<Option<PathBuf>, Error> {
+    let start = fs::canonicalize(start)?;
+    let Some(root) = start.ancestors().find(|dir| is_project(dir)) else { return Ok(None) };
+    let path = root.join(SETTINGS);
+    let name = settings(&path)?.vendor.unwrap_or_else(|| VENDOR.to_owned());
+    match GuestPath::new(&name) {
+        Ok(inside) if !inside.is_root() => Ok(Some(root.join(name))),
+        _ => Err(Error::BadSettings {
+            path,
+            message: format!("`vendor` is a directory inside the project, not {name:?}"),
+        }),
     }
 }
 

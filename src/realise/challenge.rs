@@ -177,7 +177,7 @@ mod tests {
     fn made(outputs: [Option<&str>; 3]) -> Realised {
         let file = std::iter::once(Some(Digest::of("deb")));
         let outputs = file.chain(outputs.map(|output| output.map(Digest::of))).collect();
-        Realised { outputs, made: 0, substituted: 0 }
+        Realised { outputs, ..Realised::default() }
     }
 
     fn key(name: &str) -> PublicKey {

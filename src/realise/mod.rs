@@ -14,6 +14,7 @@ mod schedule;
 mod share;
 mod substitute;
 mod survey;
+mod take;
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +29,7 @@ pub use event::{Event, How, Watch, Work};
 pub use image::{DISK, ImageFile, KERNELS, Placed, place, placed};
 pub use lay::{Error as LayError, lay};
 pub use share::{Shared, Stated, closure};
+pub use take::{Inputs, Taken, take, take_inputs};
 
 pub use crate::sandbox::Status;
 
@@ -43,6 +45,7 @@ use crate::{
 use schedule::{Lane, Lanes, Task};
 use substitute::Others;
 use survey::Survey;
+use take::Begun;
 
 /// How many files are fetched at once.
 const CONNECTIONS: usize = 6;
@@ -154,7 +157,7 @@ fn list(sides: &BTreeMap<Digest, Vec<Who>>) -> String {
 }
 
 /// The outputs of a plan, as far as they were needed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Realised {
     outputs: Vec<Option<Digest>>,
     /// How many steps had to be made or fetched.
@@ -181,7 +184,7 @@ impl Realised {
 pub fn known(plan: &Plan, store: &Store) -> Result<Realised, Error> {
     let goals: Vec<StepId> = plan.recipes.values().copied().collect();
     let Survey { outputs, .. } = survey::survey(plan, &goals, store)?;
-    Ok(Realised { outputs, made: 0, substituted: 0, answers: Answers::default() })
+    Ok(Realised { outputs, ..Realised::default() })
 }
 
 /// Makes the outputs of `goals` exist. Disks are not among them: see [`place`].
@@ -191,16 +194,8 @@ pub fn realise(
     world: &World<'_>,
     watch: &dyn Watch,
 ) -> Result<Realised, Error> {
-    let Survey { mut outputs, mut missing, used } = survey::survey(plan, goals, world.store)?;
-    used.iter().try_for_each(|key| world.store.note_use(key))?;
-    let (mut others, mut substituted) = (None, 0);
-    if let Some(from) = world.substituters.filter(|_| !missing.is_empty()) {
-        let asked = Others::ask(plan, goals, &outputs, from, world.store, watch)?;
-        asked.judge(goals, &mut outputs)?;
-        substituted = asked.pull(goals, &outputs)?.len();
-        missing = survey::way(plan, goals, &outputs, world.store).missing;
-        others = Some(asked);
-    }
+    let Begun { outputs, missing, substituted, others } =
+        take::begin(plan, goals, world.store, world.substituters, watch)?;
     let made = missing.len();
     let bytes = missing.iter().filter_map(|id| fetch_of(plan, *id)).map(|fetch| fetch.size).sum();
     watch.see(Event::Begin { steps: made, bytes });

@@ -18,6 +18,7 @@ mod schema;
 mod tests;
 mod value;
 mod walk;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +36,7 @@ pub use rootfs::{
     RootfsLayer, User,
 };
 pub use value::is_package_name;
+pub use written::written_in;
 
 /// Reads all recipes of a project and of what comes with vsbuild; a file's name without `.toml` is the recipe's.
 pub fn load(texts: &BTreeMap<Source, String>) -> Result<Recipes, Problems> {

@@ -5,7 +5,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use super::{
@@ -30,6 +30,11 @@ pub(super) struct Oci {
     registry: String,
     repository: String,
     address: String,
+    /// How long to wait before a second try.
+    pause: Duration,
+    /// Whether the empty configuration is known to be there. Who sends it first keeps the others waiting: a registry that is sent
+    /// the same at once by many can be seen half done.
+    has_empty: Mutex<bool>,
 }
 
 impl Oci {
@@ -37,7 +42,14 @@ impl Oci {
         let fetcher = Fetcher::new(Mirrors::default(), options.of_fetch())
             .with_registries(options.registries.clone());
         let address = format!("oci://{registry}/{repository}");
-        Self { fetcher, registry: registry.to_owned(), repository: repository.to_owned(), address }
+        Self {
+            fetcher,
+            registry: registry.to_owned(),
+            repository: repository.to_owned(),
+            address,
+            pause: options.pause,
+            has_empty: Mutex::new(false),
+        }
     }
 
     /// The card under a tag, and the digest of its manifest.
@@ -69,6 +81,15 @@ impl Oci {
             .push_blob(&self.registry, &self.repository, &digest, size, open, &|_| ())
             .map_err(|error| self.error(name.as_str(), error))?;
         Ok(size)
+    }
+
+    fn push_empty(&self, name: &Name) -> Result<(), Error> {
+        let mut has_empty = self.has_empty.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*has_empty {
+            self.push(name, Digest::of(EMPTY), &Body::Bytes(EMPTY))?;
+            *has_empty = true;
+        }
+        Ok(())
     }
 
     /// What is kept under a tag, if it is ours and still there.
@@ -183,17 +204,27 @@ impl Remote for Oci {
                 hasher.finish()
             }
         };
-        self.push(name, Digest::of(EMPTY), &Body::Bytes(EMPTY))?;
+        self.push_empty(name)?;
         let size = self.push(name, layer, &body)?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let kept = now.ok().map(|now| now.as_secs());
         let manifest = Card { name: name.clone(), size, layer, kept }.manifest();
         let reference = Reference::Tag(card::tag(name));
         let (registry, repository) = (&self.registry, &self.repository);
-        self.fetcher
-            .push_manifest(registry, repository, &reference, card::MANIFEST, &manifest)
-            .map(drop)
-            .map_err(|error| self.error(name.as_str(), error))
+        let push = || {
+            self.fetcher
+                .push_manifest(registry, repository, &reference, card::MANIFEST, &manifest)
+                .map(drop)
+        };
+        let pushed = match push() {
+            // Another program may be sending what this names just now.
+            Err(fetch::Error::NotPushed { tried, .. }) if was_bad(&tried) => {
+                thread::sleep(self.pause);
+                push()
+            }
+            pushed => pushed,
+        };
+        pushed.map_err(|error| self.error(name.as_str(), error))
     }
 
     fn list(&self, under: &Name) -> Result<Vec<Entry>, Error> {
@@ -231,6 +262,11 @@ impl Remote for Oci {
 fn said(tried: &fetch::Tried) -> String {
     let said: Vec<String> = tried.0.iter().map(|one| format!("{}: {}", one.url, one.why)).collect();
     said.join("; ")
+}
+
+/// Whether a registry found something wrong with what it was sent.
+fn was_bad(tried: &fetch::Tried) -> bool {
+    tried.0.iter().any(|one| one.why.starts_with("400 "))
 }
 
 /// Whether a registry's answer began with a status that says so.

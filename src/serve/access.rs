@@ -19,7 +19,7 @@ pub enum Right {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Caller {
     name: String,
-    right: Option<Right>,
+    pub(super) right: Option<Right>,
 }
 
 impl Caller {

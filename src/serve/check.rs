@@ -7,7 +7,7 @@ use std::{
 
 use super::access::{Caller, Refusal, Right};
 use crate::{
-    cache::{FORMAT, Index, Item, PACK_SIZE, PACKED_MOST, Way},
+    cache::{Cache, FORMAT, Image, Index, Item, PACK_SIZE, PACKED_MOST, Way},
     digest::{Digest, Hasher},
     remote::{Directory, Remote},
     trust::{self, Keys, Rejected, Statement},
@@ -21,6 +21,8 @@ const TREE_UNPACKED: u64 = 2 << 30;
 /// The longest index or way in bytes, compressed and not.
 const HINT_PACKED: u64 = 8 << 20;
 const HINT_UNPACKED: u64 = 32 << 20;
+/// The longest word on where a disk is.
+const IMAGE: u64 = 256;
 /// The longest statement: of a step with some ten thousand packages.
 const STATEMENT: u64 = 16 << 20;
 /// The longest pin, and the longest mark of a push.
@@ -34,6 +36,7 @@ pub(super) fn longest(item: &Item, input: u64) -> u64 {
         Item::Pack(_) => PACKED_MOST,
         Item::Index(_) | Item::Way(_) => HINT_PACKED,
         Item::Tree(_) => TREE_PACKED,
+        Item::Image(_) => IMAGE,
         Item::Input(_) => input,
         Item::Statement { .. } => STATEMENT,
         Item::Pin(_) => PIN,
@@ -48,6 +51,7 @@ pub(super) fn fixed(item: &Item) -> Option<&Digest> {
         Item::Format
         | Item::Index(_)
         | Item::Way(_)
+        | Item::Image(_)
         | Item::Statement { .. }
         | Item::Pin(_)
         | Item::Pushing(_) => None,
@@ -81,6 +85,7 @@ pub(super) fn check(
         }
         Item::Index(pack) => index(pack, file, files),
         Item::Way(_) => way(file, files),
+        Item::Image(disk) => image(disk, file, files),
         Item::Statement { .. } => statement(item, file, caller, files, keys),
         Item::Pin(_) => {
             let text = read(file)?;
@@ -129,6 +134,20 @@ fn way(file: &mut File, files: &Directory) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// A disk must be where it is said to be, so that who looks for it is not led astray.
+fn image(disk: &Digest, file: &mut File, files: &Directory) -> Result<(), Refusal> {
+    let image = Image::decode(&read(file)?).map_err(|error| Refusal::Wrong(error.to_string()))?;
+    let tree = Cache::new(Box::new(files.clone())).tree(&image.tree);
+    match tree.map_err(|error| Refusal::Fault(io::Error::other(error)))? {
+        Some(tree) if Image::leads_to(&tree, disk) => Ok(()),
+        Some(_) => wrong(&format!("tree {} is not the disk {disk} alone", image.tree)),
+        None => {
+            let why = format!("tree {} is not here; send that first", image.tree);
+            Err(Refusal::Conflict(why))
+        }
+    }
 }
 
 /// A statement of a key that may write. A key does not change its mind: what it said first stays until an administrator

@@ -137,11 +137,8 @@ impl Server {
             let counting = tokio::spawn(count_again(self.desk.clone()));
             let collecting = tokio::spawn(collect_again(self.desk.clone()));
             let mut open = tokio::spawn(hall.open(listener, stop));
-            loop {
-                match signals.next().await {
-                    Asked::Reload => reload(&self.desk, self.tls.as_deref()),
-                    Asked::Stop => break,
-                }
+            while let Asked::Reload = signals.next().await {
+                reload(&self.desk, self.tls.as_deref());
             }
             self.desk.say("stopping");
             // Nobody listens any more if all are gone.

@@ -101,8 +101,10 @@ mod tests {
         let text = format!("# who\n\nci a-rather-long-token WRITE\nann sha256:{hash} admin\n");
         let tokens = Tokens::parse(&text).unwrap();
         assert!(!tokens.hashed);
-        let right =
-            |token| tokens.find(token).map(|caller| (caller.name().to_owned(), caller.right()));
+        let right = |token: &str| {
+            let caller = tokens.find(token)?;
+            Some((caller.name().to_owned(), caller.right))
+        };
         assert_eq!(right("a-rather-long-token"), Some(("ci".to_owned(), Some(Right::Write))));
         assert_eq!(right("another-long-token"), Some(("ann".to_owned(), Some(Right::Admin))));
         assert_eq!(right("a-rather-long-toke"), None);

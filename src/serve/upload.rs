@@ -232,6 +232,7 @@ async fn remove(desk: &Arc<Desk>, item: Item, caller: Caller) -> Result<(), Refu
         | Item::Index(_)
         | Item::Tree(_)
         | Item::Way(_)
+        | Item::Image(_)
         | Item::Input(_)
         | Item::Statement { .. }
         | Item::Pin(_) => Right::Admin,

@@ -15,10 +15,11 @@ use std::{
 use vsbuild::remote::{Body, Error, Options, Remote};
 
 use crate::{
-    name, nginx, noise, open, open_with, options,
+    name, noise, open, open_with, options,
     real::{Line, Real},
     s3,
     server::{Answer, Server},
+    server_of_files::Nginx,
 };
 
 /// Nothing listens there.
@@ -148,7 +149,7 @@ fn a_transfer_that_is_cut_goes_on_as_long_as_it_moves() {
 fn a_line_that_is_cut_costs_a_second_try() {
     let dir = tempfile::tempdir().unwrap();
     let partial = dir.path().join("partial");
-    let Some(nginx) = nginx::Nginx::start("") else { return };
+    let Some(nginx) = Nginx::start("") else { return };
     let bytes = noise(1, 1 << 20);
     fs::write(nginx.root().join("x"), &bytes).unwrap();
     let line = Line::new(&nginx.host, vec![600_000]);

@@ -13,6 +13,10 @@ mod s3;
 mod sentences;
 #[path = "../registry/server.rs"]
 mod server;
+#[path = "../common/nginx.rs"]
+mod server_of_files;
+#[path = "../common/s3.rs"]
+mod store_of_objects;
 
 use std::time::Duration;
 

@@ -76,6 +76,28 @@ Examples:
   vsbuild challenge /srv/cache hello --rebuild      build it anew for that
   vsbuild challenge /srv/cache --json               for a program";
 
+pub(super) const PUSH_EXAMPLES: &str = "\
+Examples:
+  vsbuild cache push functions --to s3://lab-cache/vsbuild
+  vsbuild cache push hello functions --to /srv/cache --with-inputs
+  vsbuild cache push hello --to https://cache.lab.example --key lab.key --json";
+
+pub(super) const PULL_EXAMPLES: &str = "\
+Exit codes:
+  0  all is in the store now
+  4  builders who are trusted do not agree
+  5  the cache cannot be reached, or lacks something
+
+Examples:
+  vsbuild cache pull functions --from s3://lab-cache/vsbuild
+  vsbuild cache pull hello --from https://cache.lab.example --trusted-key lab-a:BASE64
+  vsbuild cache pull hello --from /srv/cache --with-inputs --with-images --out images";
+
+pub(super) const CACHE_GC_EXAMPLES: &str = "\
+Examples:
+  vsbuild cache gc /srv/cache --older-than 30d --dry-run
+  vsbuild cache gc s3://lab-cache/vsbuild --max-size 100G";
+
 pub(super) const DIFF_EXAMPLES: &str = "\
 Exit codes:
   0  nothing differs
@@ -101,3 +123,26 @@ Examples:
   vsbuild sbom functions --format cyclonedx -o functions.cdx.json
 
 The same image has the same bill, byte for byte, wherever it is written.";
+
+pub(super) const EXPORT_EXAMPLES: &str = "\
+Examples:
+  vsbuild export hello -o artifact.tar --key ~/lab.key     with what was built, signed
+  vsbuild export hello -o artifact.tar --source-only       only what it is built from
+  vsbuild export hello functions -o artifact.tar           two images in one bundle
+
+The same project and store give the same bundle, byte for byte. docs/artifacts.md has it step by step.";
+
+pub(super) const IMPORT_EXAMPLES: &str = "\
+Examples:
+  vsbuild import artifact.tar                               into ./artifact
+  vsbuild import artifact.tar --to paper
+  vsbuild import artifact.tar --trust-bundle-key 0123456789abcdef
+
+Then, in that directory and without a network: vsbuild image NAME, vsbuild verify NAME.";
+
+pub(super) const VENDOR_EXAMPLES: &str = "\
+Examples:
+  vsbuild vendor                  all that the lockfile names, into vendor/
+  vsbuild vendor hello            what one image needs
+  vsbuild vendor --check          is all there, and what it should be?
+  vsbuild vendor --prune          and nothing that the lockfile does not name";

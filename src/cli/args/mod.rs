@@ -1,14 +1,15 @@
 //! What can be typed.
 
-mod caches;
-mod cache;
 mod bill;
+mod bundle;
+mod cache;
 mod diff;
 mod examples;
 mod judge;
 mod run;
 mod size;
 mod store;
+mod substitute;
 mod trust;
 
 use std::{num::NonZero, path::PathBuf};
@@ -16,17 +17,18 @@ use std::{num::NonZero, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use bill::{Sbom, SbomFormat};
-pub(super) use cache::{Cache, Serve};
-pub(super) use caches::Substitute;
+pub(super) use bundle::{Export, Import, Vendor};
+pub(super) use cache::{Cache, CollectCache, PinCache, Pull, Push, Serve};
 pub(super) use diff::Diff;
 use examples::{
-    BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, DIFF_EXAMPLES, GRAPH_EXAMPLES,
-    IMAGE_EXAMPLES, LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES, RUN_EXAMPLES, SBOM_EXAMPLES,
-    WHY_EXAMPLES,
+    BUILD_EXAMPLES, CHALLENGE_EXAMPLES, CONFORMANCE_EXAMPLES, DIFF_EXAMPLES, EXPORT_EXAMPLES,
+    GRAPH_EXAMPLES, IMAGE_EXAMPLES, IMPORT_EXAMPLES, LINT_EXAMPLES, LOCK_EXAMPLES, REPORT_EXAMPLES,
+    RUN_EXAMPLES, SBOM_EXAMPLES, VENDOR_EXAMPLES, WHY_EXAMPLES,
 };
 pub(super) use judge::{Conformance, Lint, Report, ReportFormat};
 pub(super) use run::{Cpu, Executor, Run, Setup, Simulator, Sweep};
 pub(super) use store::{Collect, Pin, Store};
+pub(super) use substitute::Substitute;
 pub(super) use trust::{Challenge, Key};
 
 /// Build byte-reproducible disk images for full-system simulation.
@@ -143,9 +145,25 @@ pub(super) enum Command {
     /// Say what differs between two images, trees, disks, directories or lockfiles, from the outside in.
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(Diff),
-    /// Write the bill of material of an image: everything that is in it, and what it was made from.
+    /// Write the bill of material of an image: what is in it, and what it was made from.
     #[command(after_help = SBOM_EXAMPLES)]
     Sbom(Sbom),
+    /// Write an artifact: recipes, inputs, and what was made of them, in one file that builds without a network.
+    ///
+    /// The file is a tar archive. Unpacked, it is a project whose directory `vendor` has all inputs, and a cache with the outputs.
+    /// Of the project it has what these recipes need; of this machine's configuration it has nothing but public keys.
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(Export),
+    /// Unpack an artifact, checking all of it, into a project that builds without a network.
+    ///
+    /// The artifact's own keys are trusted only if you say so: all else is built from its inputs.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(Import),
+    /// Keep all inputs in the project, so that it builds when no mirror has them any more.
+    ///
+    /// Each file is kept once, by its sha256. Builds look there before they ask anybody, also with --offline.
+    #[command(after_help = VENDOR_EXAMPLES)]
+    Vendor(Vendor),
     /// Pin the packages that recipes ask for, in lockfile.toml.
     #[command(after_help = LOCK_EXAMPLES)]
     Lock(Lock),

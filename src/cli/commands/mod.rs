@@ -2,11 +2,14 @@
 
 pub(super) mod about;
 pub(super) mod build;
+pub(super) mod cache;
 pub(super) mod challenge;
 pub(super) mod conformance;
 pub(super) mod diff;
 pub(super) mod explain;
+pub(super) mod export;
 pub(super) mod image;
+pub(super) mod import;
 pub(super) mod init;
 pub(super) mod key;
 mod known_faults;
@@ -19,9 +22,10 @@ mod rebuild;
 pub(super) mod recipes;
 pub(super) mod report;
 pub(super) mod run;
-pub(super) mod serve;
+mod serve;
 pub(super) mod sbom;
 pub(super) mod shell;
 pub(super) mod store;
 pub(super) mod sweep;
+pub(super) mod vendor;
 pub(super) mod verify;

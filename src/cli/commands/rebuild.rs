@@ -19,6 +19,7 @@ use crate::{
         problem::{Failure, Problem},
     },
     plan::{Derivation, Plan, StepId},
+    project::VENDOR,
     realise::{self, Realised},
     recipe::Name,
     store::{Scratch, Store},
@@ -28,7 +29,7 @@ use crate::{
 /// Whom root builds as the second time: nobody.
 const NOBODY: u32 = 65534;
 /// What a copy of a project leaves out.
-const LEFT_OUT: [&str; 4] = [".git", "out", "runs", "target"];
+const LEFT_OUT: [&str; 5] = [".git", "out", "runs", "target", VENDOR];
 
 /// A recipe that was built a second time, elsewhere.
 pub(super) struct Second {
@@ -171,7 +172,10 @@ impl Elsewhere {
             .env("SOURCE_DATE_EPOCH", "1")
             .stdout(io::stderr());
         if rustix::process::geteuid().is_root() {
-            if is_open(&self.0) {
+            if !has_nobody()? {
+                context
+                    .note("the second build runs as root too, since there is no other user here");
+            } else if is_open(&self.0) {
                 hand_over(&self.0)?;
                 command.uid(NOBODY).gid(NOBODY);
             } else {
@@ -213,6 +217,18 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether there is the user that root would build as: in a namespace of one user there is not.
+fn has_nobody() -> io::Result<bool> {
+    // Lines of first user here, first user outside, how many (user_namespaces(7)).
+    let map = fs::read_to_string("/proc/self/uid_map")?;
+    let covers = |line: &str| {
+        let mut words = line.split_whitespace().map(|word| word.parse::<u32>().ok());
+        let (first, count) = (words.next()??, words.nth(1)??);
+        Some((first..first.saturating_add(count)).contains(&NOBODY))
+    };
+    Ok(map.lines().any(|line| covers(line) == Some(true)))
 }
 
 /// Whether others can come to a directory.

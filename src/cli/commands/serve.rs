@@ -14,7 +14,7 @@ use crate::{
     serve::{Config, Error, Reading, Server, Tls},
 };
 
-pub(in crate::cli) fn run(context: &Context, args: &Args) -> Result<ExitCode, Problem> {
+pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, Problem> {
     let config = configured(context.config.serve.clone(), args);
     let server = Server::open(&args.dir, config, Box::new(std::io::stderr())).map_err(explain)?;
     let url = server.url();
