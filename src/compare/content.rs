@@ -150,9 +150,9 @@ impl<'c> Comparer<'c> {
             }
             found.extend(self.section(a, old, b, new)?);
         }
-        let added = after.iter().filter(|new| {
-            waiting.get(new.name.as_slice()).is_some_and(|left| left.iter().any(|it| *it == *new))
-        });
+        let added = after
+            .iter()
+            .filter(|new| waiting.get(new.name.as_slice()).is_some_and(|left| left.contains(new)));
         found.extend(added.map(|new| SectionDiff {
             name: new.name.escape_ascii().to_string(),
             size: [None, Some(new.size)],

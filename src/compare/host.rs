@@ -90,11 +90,14 @@ fn inode(path: &Path, meta: &std::fs::Metadata, naming: &Naming<'_>) -> io::Resu
     Ok(Inode { meta, kind })
 }
 
-fn xattrs(path: &Path) -> io::Result<BTreeMap<Box<[u8]>, Box<[u8]>>> {
+/// Attributes by full name.
+type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
+fn xattrs(path: &Path) -> io::Result<Xattrs> {
     let mut buffer = vec![0_u8; XATTR_MAX];
     let length = match llistxattr(path, &mut buffer[..]) {
         Ok(length) => length,
-        Err(Errno::NOTSUP) => return Ok(BTreeMap::new()),
+        Err(Errno::NOTSUP) => return Ok(Xattrs::new()),
         Err(error) => return Err(error.into()),
     };
     let names = buffer[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
