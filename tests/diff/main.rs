@@ -11,6 +11,7 @@ mod ours;
 use std::{
     ffi::OsStr,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -38,8 +39,11 @@ impl Bench {
         for (path, text) in files {
             let path = dir.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
         }
+        // As mke2fs makes the root, whatever the umask of this test is.
+        fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).unwrap();
         dir
     }
 
@@ -73,7 +77,8 @@ impl Bench {
 }
 
 const UUID: &str = "6b1c0e8e-7f0e-4d2c-9b5e-0123456789ab";
-const SEED: &str = "hash_seed=6b1c0e8e-7f0e-4d2c-9b5e-0123456789ab";
+/// The root belongs to whoever runs the test, as all else does.
+const SEED: &str = "hash_seed=6b1c0e8e-7f0e-4d2c-9b5e-0123456789ab,root_owner";
 
 #[track_caller]
 fn json(text: &str) -> Value {
