@@ -114,7 +114,7 @@ fn what_is_not_built_is_compared_by_what_goes_into_it() {
 #[test]
 fn a_changed_recipe_is_told_by_the_field_that_changed() {
     let (old, new) = (lab("1.0", "x\n"), lab("1.0", "x\n"));
-    root(&new, "[attributes]\n\"/etc/app.conf\" = { mode = \"0600\" }\n");
+    root(&new, "[attributes]\n\"/etc/app.conf\" = { mode = \"0640\" }\n");
     old.run(&["image", "tiny"]).good();
     make_in(&old, &new);
     let report = report(&old, "tiny", &of(&new, "tiny"), &[]);
@@ -124,7 +124,7 @@ fn a_changed_recipe_is_told_by_the_field_that_changed() {
     assert_eq!(step["fields"][0]["what"], "rootfs.attributes./etc/app.conf", "{step:#}");
     let files = &report["parts"][0]["files"];
     assert_eq!(files.as_array().unwrap().len(), 1);
-    assert_eq!(files[0]["fields"][0]["after"], "0600");
+    assert_eq!(files[0]["fields"][0]["after"], "0640");
 }
 
 #[test]
