@@ -97,7 +97,7 @@ impl Packing {
     }
 
     /// Writes the bundle to `out`, in place of a file that is there, once all of it is whole. `with_outputs` says whether the
-    /// cache in it has more than inputs. `reached` is told how many bytes of how many are written.
+    /// cache in it has more than inputs. `reached` is told how many bytes of files, of how many, are written.
     pub fn write(
         mut self,
         about: About,
@@ -117,13 +117,14 @@ impl Packing {
             io::Error::new(error.kind(), format!("{} could not be written: {error}", out.display()))
         };
         let file = io::BufWriter::with_capacity(CHUNK, claim.open().file());
-        let mut archive = Archive { to: file, hasher: Hasher::default(), size: 0, named: &named };
+        let mut archive =
+            Archive { to: file, hasher: Hasher::default(), size: 0, content: 0, named: &named };
         archive.manifest(&manifest)?;
-        let (total, mut files) = (manifest.size(), 0);
+        let (mut files, total) = (0, manifest.size());
         for (path, node) in manifest.files.iter().filter(|(path, _)| !path.is_root()) {
             archive.member(path, node, &places)?;
+            reached(archive.content, total);
             files += usize::from(matches!(node, Node::Inode(Inode { kind: Kind::File(_), .. })));
-            reached(archive.size.min(total), total);
         }
         let (size, sha256) = archive.finish()?;
         claim.open().sync_all()?;
@@ -136,7 +137,9 @@ impl Packing {
 struct Archive<'a, W: Write> {
     to: W,
     hasher: Hasher,
+    /// How long it is, and how much of that are the bytes of files.
     size: u64,
+    content: u64,
     named: &'a dyn Fn(io::Error) -> io::Error,
 }
 
@@ -175,12 +178,13 @@ impl<W: Write> Archive<'_, W> {
         self.bytes(&tar::headers(&member_of(path, node)?))?;
         let Node::Inode(Inode { kind: Kind::File(content), .. }) = node else { return Ok(()) };
         let place = places.get(&content.digest).map_or(Path::new(""), PathBuf::as_path);
-        self.content(place, content)?;
+        self.copy(place, content)?;
+        self.content += content.size;
         self.pad(content.size)
     }
 
     /// The bytes of a file, which must be what they were.
-    fn content(&mut self, place: &Path, content: &Content) -> Result<(), Error> {
+    fn copy(&mut self, place: &Path, content: &Content) -> Result<(), Error> {
         let mut from = fs::File::open(place)?.take(content.size + 1);
         let (mut hasher, mut buffer) = (Hasher::default(), vec![0; CHUNK]);
         let mut left = content.size;

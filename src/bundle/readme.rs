@@ -33,9 +33,8 @@ pub(super) fn readme(about: &About, with_outputs: bool) -> String {
              vsbuild {build} {name} --substituter vendor --trusted-key {key}"
         );
     }
-    text.push_str(
-        "MANIFEST names everything here by sha256; `vsbuild import` checks all of it. Expected files:\n",
-    );
+    text.push_str("MANIFEST names everything here by sha256; `vsbuild import` checks all of it.");
+    text.push_str(if image.is_some() { " Expected files:\n" } else { "\n" });
     for (name, goal) in &about.goals {
         for (file, sha256) in &goal.files {
             let _ = writeln!(text, "{sha256}  {name}/{file}");

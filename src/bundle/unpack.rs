@@ -37,7 +37,7 @@ pub fn look(archive: &Path) -> Result<Manifest, Error> {
 ///
 /// Every member must be the one that the manifest has at that place: its path, kind, mode, owner, time, size and digest. What is
 /// in the cache must be what its name says. `dir` appears when all of it was checked; after an error there is nothing.
-/// `reached` is told how many bytes of how many were unpacked.
+/// `reached` is told how many bytes of files, of how many, are unpacked.
 pub fn unpack(archive: &Path, dir: &Path, reached: &dyn Fn(u64, u64)) -> Result<Manifest, Error> {
     let dir = &std::path::absolute(dir)?;
     if dir.symlink_metadata().is_ok() && !(dir.is_dir() && fs::read_dir(dir)?.next().is_none()) {
@@ -168,7 +168,10 @@ impl<'a> Reader<'a> {
             }
             seen.insert(found.path);
         }
+        let end = self.members.place().next + tar::END.len() as u64;
         match self.next()? {
+            None if self.length < end => Err(self.wrong("its end", "the archive ends early")),
+            None if self.length > end => Err(self.wrong("its end", "something follows the end")),
             None => Ok(()),
             Some(more) => Err(self.out_of_place(&more, &more, &seen)),
         }

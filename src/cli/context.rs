@@ -43,9 +43,26 @@ pub(super) struct Planned {
 impl Planned {
     /// The steps that make the recipe: for an image its disk and its kernel.
     pub(super) fn goals(&self) -> Vec<StepId> {
-        let kernel = self.plan.images.get(&self.name).map(|image| image.kernel);
-        std::iter::once(self.plan.recipes[&self.name]).chain(kernel).collect()
+        goals(&self.plan, std::slice::from_ref(&self.name))
     }
+}
+
+/// The steps that make some recipes: for an image its disk and its kernel.
+pub(super) fn goals(plan: &Plan, names: &[Name]) -> Vec<StepId> {
+    let of = |name: &Name| {
+        let kernel = plan.images.get(name).map(|image| image.kernel);
+        std::iter::once(plan.recipes[name]).chain(kernel)
+    };
+    names.iter().flat_map(of).collect()
+}
+
+/// The steps whose trees are all of some recipes: a disk is laid out from its root file system.
+pub(super) fn tops(plan: &Plan, names: &[Name]) -> Vec<StepId> {
+    let of = |name: &Name| match plan.images.get(name) {
+        Some(image) => vec![image.rootfs, image.kernel],
+        None => vec![plan.recipes[name]],
+    };
+    names.iter().flat_map(of).collect()
 }
 
 impl Context {

@@ -106,7 +106,7 @@ impl Page {
     fn made(&mut self, made: &MadeDiff) {
         let Some(first) = &made.first else { return };
         let head = format!("how they were made: it begins with {first}");
-        // Each file of a package stands for the package, which is told below; what follows is of interest last.
+        // What only follows is of interest last.
         let own = made.steps.iter().filter(|step| step.cause != Cause::Follows);
         let follows = made.steps.iter().filter(|step| step.cause == Cause::Follows);
         self.list(&head, own.chain(follows).map(step));
@@ -155,7 +155,7 @@ impl Page {
     fn content(&mut self, content: &ContentDiff) {
         match content {
             ContentDiff::Text { added, removed, unified } => {
-                self.line(6, &format!("text: {added} lines more, {removed} less"));
+                self.line(6, &format!("text: {} added, {removed} removed", count(*added, "line")));
                 let lines = unified.lines();
                 lines.clone().take(self.limits.lines).for_each(|line| self.line(6, line));
                 let left = lines.count().saturating_sub(self.limits.lines);
@@ -189,6 +189,9 @@ impl Page {
 
 fn step(step: &StepDiff) -> String {
     let StepDiff { name, kind, cause, fields, follows, .. } = step;
+    let renamed =
+        fields.iter().find(|field| field.what == "name").and_then(|it| it.before.as_ref());
+    let name = renamed.map_or_else(|| name.clone(), |before| format!("{before} -> {name}"));
     let mut line = match cause {
         Cause::Added => format!("+ {kind} {name}"),
         Cause::Removed => format!("- {kind} {name}"),
@@ -198,11 +201,12 @@ fn step(step: &StepDiff) -> String {
         Cause::Follows => format!("~ {kind} {name}: because of {}", few(follows)),
         Cause::Unknown => format!("~ {kind} {name}: another key"),
     };
-    let same_output = step.output[0].is_some() && step.output[0] == step.output[1];
-    if same_output {
+    if step.output[0].is_some() && step.output[0] == step.output[1] {
         line += ", but it came out the same";
     }
-    for field in fields {
+    // Of a fetched file only the digest could be told, which says nothing to a person.
+    for field in fields.iter().filter(|it| it.what != "name" && *cause != Cause::Input) {
+        // Writing to a String cannot fail.
         let _ = write!(line, "\n      {}", change_of_field(field));
     }
     line
@@ -238,9 +242,11 @@ fn change_of_field(change: &Change) -> String {
     }
 }
 
-/// A value in one line, cut where it is too long.
+/// A value in one line that does nothing to a terminal, cut where it is too long.
 fn short(value: &str) -> String {
-    let line = value.replace('\n', "\\n");
+    let plain =
+        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let line: String = value.chars().map(plain).collect();
     match line.char_indices().nth(VALUE_MAX) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
@@ -254,8 +260,15 @@ fn bytes_of(bytes: &BytesDiff) -> String {
         false => format!("{} -> {}", size(before), size(after)),
     };
     match bytes.first {
-        Some(first) => format!("{sizes}, {} bytes differ, the first at {first:#x}", bytes.count),
+        Some(first) => format!("{sizes}, {}", differing(bytes.count, first)),
         None => format!("{sizes}, the shorter one is the beginning of the longer one"),
+    }
+}
+
+fn differing(number: u64, first: u64) -> String {
+    match number {
+        1 => format!("1 byte differs, at {first:#x}"),
+        _ => format!("{number} bytes differ, the first at {first:#x}"),
     }
 }
 
@@ -273,28 +286,31 @@ fn section_of(section: &SectionDiff) -> String {
         [Some(old), Some(new)] if old != new => vec![format!("{old} -> {new} bytes")],
         _ => Vec::new(),
     };
-    words.extend(first.map(|first| format!("{count} bytes differ, the first at {first:#x}")));
+    words.extend(first.map(|first| differing(*count, first)));
     words.extend(fields.iter().map(change_of_field));
     format!("{name}: {}", words.join(", "))
 }
 
 fn structure(diff: &StructureDiff) -> String {
     let mut line = diff.structure.to_owned();
+    // Writing to a String cannot fail.
     if let Some(number) = diff.number {
         let _ = write!(line, " {number}");
     }
     if let Some(path) = &diff.path {
         let _ = write!(line, " ({path})");
     }
-    if let (Some(field), Some(before), Some(after)) = (diff.field, &diff.before, &diff.after) {
-        let _ = write!(line, ", {field}: {} -> {}", short(before), short(after));
-    } else {
-        let _ = write!(
-            line,
-            ": {}, the first at {:#x}",
-            count(diff.count as usize, "byte"),
-            diff.first
-        );
-    }
+    let differs = differing(diff.count, diff.first);
+    let _ = match (&diff.field, &diff.before, &diff.after) {
+        (Some(field), Some(before), Some(after)) => {
+            let values = format!("{field}: {} -> {}", short(before), short(after));
+            // A bitmap has a bit for many things, and only the first is named.
+            match diff.structure.ends_with("bitmap") {
+                true => write!(line, ", {values} ({differs})"),
+                false => write!(line, ", {values}"),
+            }
+        }
+        _ => write!(line, ": {differs}"),
+    };
     line
 }

@@ -36,12 +36,6 @@ impl Context {
         }
     }
 
-    /// All keys that count anywhere, if only for what one cache has.
-    pub(super) fn known_keys(&self) -> Keys {
-        let at_caches = self.config.caches.iter().flat_map(|cache| &cache.keys);
-        self.policy().keys.with(at_caches.cloned())
-    }
-
     /// The key that signs what is built here, if the configuration names one.
     pub(super) fn signing_key(&self) -> Result<Option<SecretKey>, Problem> {
         self.config.sign.key.as_deref().map(read).transpose()

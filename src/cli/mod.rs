@@ -14,6 +14,7 @@ mod manifest;
 mod printer;
 mod problem;
 mod results;
+mod signer;
 mod sides;
 
 use std::{io::Write, process::ExitCode};

@@ -108,19 +108,23 @@ pub(super) fn compare(
         let bytes = |system: &FileSystem<'_>| format!("{} bytes", system.size());
         report.around.push(Change::new("size of the file system", bytes(&one), bytes(&other)));
     }
-    let known = |system: &FileSystem<'_>, below: &'_ Below<'_>, notes: &mut Vec<String>| {
-        let map = system.map();
-        let gaps = map.gaps.iter().take(NOTES_MAX);
-        notes.extend(gaps.map(|gap| format!("{}: {gap}", below.name)));
-        (map, paths(system))
-    };
-    let (map, found) = known(&one, &a, &mut report.notes);
-    let before = structures::Known { source: &a.part, map, paths: found };
-    let (map, found) = known(&other, &b, &mut report.notes);
-    let after = structures::Known { source: &b.part, map, paths: found };
+    let before = known(one, &a, &mut report.notes);
+    let after = known(other, &b, &mut report.notes);
     let found = structures::compare(&before, &after, watch);
     part.structures = found.map_err(|source| failed(&a, source.into()))?;
     Ok(())
+}
+
+/// Looks at all metadata of a file system.
+fn known<'b>(
+    system: FileSystem<'b>,
+    below: &'b Below<'_>,
+    notes: &mut Vec<String>,
+) -> structures::Known<'b> {
+    let (map, paths) = (system.map(), paths(&system));
+    let gaps = map.gaps.iter().take(NOTES_MAX);
+    notes.extend(gaps.map(|gap| format!("{}: {gap}", below.name)));
+    structures::Known { system, source: &below.part, map, paths }
 }
 
 fn open<'b>(below: &'b Below<'_>) -> Result<FileSystem<'b>, Error> {

@@ -130,6 +130,14 @@ impl<'c> Comparer<'c> {
         if before.len().max(after.len()) > SECTIONS_MAX {
             return Ok(None);
         }
+        // Sections do not overlap; where they do, they could be made to be read over and over.
+        let inside = |all: &[Section]| {
+            let lengths = all.iter().map(|it| it.in_file()).map(|range| range.end - range.start);
+            lengths.fold(0, u64::saturating_add)
+        };
+        if inside(&before) > a.content.size || inside(&after) > b.content.size {
+            return Ok(None);
+        }
         // Of several sections of one name the first meets the first, and so on.
         let mut waiting: BTreeMap<&[u8], Vec<&Section>> = BTreeMap::new();
         after.iter().rev().for_each(|it| waiting.entry(&it.name).or_default().push(it));

@@ -242,9 +242,6 @@ fn step(old: &Step, new: &Step, before: &Made, different: &BTreeSet<usize>) -> O
         values("", old, new, &mut fields);
         fields.truncate(FIELDS_MAX);
     }
-    if old.name != new.name {
-        fields.insert(0, Change::new("name", &old.name, &new.name));
-    }
     let needs = old.needs.iter().flatten().filter(|place| different.contains(place));
     let follows: Vec<String> = needs.map(|place| before.steps[*place].label()).collect();
     let other_key = matches!((old.key, new.key), (Some(old), Some(new)) if old != new);
@@ -276,6 +273,10 @@ fn step(old: &Step, new: &Step, before: &Made, different: &BTreeSet<usize>) -> O
     } else {
         return None;
     };
+    // A package has its version in its name; that makes it no other recipe.
+    if old.name != new.name {
+        fields.insert(0, Change::new("name", &old.name, &new.name));
+    }
     let text = |digest: Option<Digest>| digest.map(|digest| digest.to_string());
     Some(StepDiff {
         name: new.name.clone(),

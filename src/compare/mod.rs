@@ -109,12 +109,12 @@ pub enum Error {
         other: String,
     },
     /// Two things that have nothing in common.
-    #[error("a {a} cannot be compared with a {b}")]
+    #[error("{} cannot be compared with {}", what(a), what(b))]
     Apart {
-        /// What the first one is.
-        a: &'static str,
-        /// What the second one is.
-        b: &'static str,
+        /// The first one.
+        a: Subject,
+        /// The second one.
+        b: Subject,
     },
     /// There is nothing to compare yet.
     #[error("{name} is not built, and {other} does not say how it was made")]
@@ -124,6 +124,12 @@ pub enum Error {
         /// What it is compared with.
         other: String,
     },
+}
+
+/// What something is, in words: `out (a directory)`.
+fn what(subject: &Subject) -> String {
+    let article = if subject.kind.starts_with('i') { "an" } else { "a" };
+    format!("{} ({article} {})", subject.name, subject.kind)
 }
 
 fn list(numbers: &[u32]) -> String {
@@ -156,8 +162,18 @@ pub fn compare(
             let part = trees::plain_files(before, after, store)?;
             report.parts.push(part);
         }
+        // Such as a disk whose superblock is gone.
+        (Body::File(before), Body::Disk { path: after, partition: None })
+        | (Body::Disk { path: before, partition: None }, Body::File(after)) => {
+            let file = if matches!(a.body, Body::File(_)) { a } else { b };
+            report.notes.push(format!(
+                "{} has no file system that can be read: the bytes were compared",
+                file.name
+            ));
+            report.parts.push(trees::plain_files(before, after, store)?);
+        }
         (Body::Lock(_) | Body::File(_), _) | (_, Body::Lock(_) | Body::File(_)) => {
-            return Err(Error::Apart { a: a.kind, b: b.kind });
+            return Err(Error::Apart { a: report.a, b: report.b });
         }
         (Body::Unmade, _) | (_, Body::Unmade) => {
             let (unmade, other) = if matches!(a.body, Body::Unmade) { (a, b) } else { (b, a) };

@@ -168,7 +168,7 @@ pub struct FileDiff {
 
 /// How the bytes of two files differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "form", rename_all = "kebab-case")]
+#[serde(tag = "form", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum ContentDiff {
     /// Lines of text.
     Text {
@@ -238,11 +238,11 @@ pub struct StructureDiff {
     pub number: Option<u64>,
     /// The path of that inode.
     pub path: Option<String>,
-    /// The field, where structures have fields.
-    pub field: Option<&'static str>,
-    /// The field's value in the first.
+    /// The field, where structures have fields; of a bitmap the first block or inode whose bit differs.
+    pub field: Option<String>,
+    /// The value in the first.
     pub before: Option<String>,
-    /// The field's value in the second.
+    /// The value in the second.
     pub after: Option<String>,
     /// Offset of the first byte that differs, from the beginning of the file system.
     pub first: u64,

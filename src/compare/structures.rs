@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use super::{Watch, report::StructureDiff};
 use crate::formats::{
-    ext4::read::{Field, Map, Owner, Place},
+    ext4::read::{Field, FileSystem, Map, Owner, Place},
     source::Source,
 };
 
@@ -15,6 +15,7 @@ const PLACES_MAX: usize = 10_000;
 
 /// A file system with what is known of it.
 pub(super) struct Known<'k> {
+    pub(super) system: FileSystem<'k>,
     pub(super) source: &'k dyn Source,
     pub(super) map: Map,
     /// The first path of every inode.
@@ -113,22 +114,46 @@ fn describe(
         _ => place.inode.map(u64::from),
     };
     let path = inode.and_then(|inode| known.paths.get(&inode).cloned());
-    let show = |source: &dyn Source| -> io::Result<Option<String>> {
-        let Some(field) = place.field else { return Ok(None) };
-        let mut bytes = vec![0; place.length as usize];
-        source.read_at(place.structure, &mut bytes)?;
-        Ok(Some(field.show(&bytes)))
+    let (field, before, after) = match place.field {
+        Some(field) => {
+            let show = |source: &dyn Source| -> io::Result<_> {
+                let mut bytes = vec![0; place.length as usize];
+                source.read_at(place.structure, &mut bytes)?;
+                Ok(Some(field.show(&bytes)))
+            };
+            (Some(field.name.to_owned()), show(a.source)?, show(b.source)?)
+        }
+        None => bit(a, b, known, place, first)?,
     };
-    Ok(StructureDiff {
-        structure,
-        number,
-        path,
-        field: place.field.map(|field| field.name),
-        before: show(a.source)?,
-        after: show(b.source)?,
-        first,
-        count,
-    })
+    Ok(StructureDiff { structure, number, path, field, before, after, first, count })
+}
+
+/// A value with what it is on both sides.
+type Told = (Option<String>, Option<String>, Option<String>);
+
+/// The first bit of a bitmap that differs, as the block or inode that it stands for.
+fn bit(
+    a: &Known<'_>,
+    b: &Known<'_>,
+    known: &Known<'_>,
+    place: &Place,
+    first: u64,
+) -> io::Result<Told> {
+    let what = match place.owner {
+        Owner::BlockBitmap(_) => "block",
+        Owner::InodeBitmap(_) => "inode",
+        _ => return Ok((None, None, None)),
+    };
+    let byte = |source: &dyn Source| {
+        let mut byte = [0];
+        source.read_at(first, &mut byte).map(|()| byte[0])
+    };
+    let (before, after) = (byte(a.source)?, byte(b.source)?);
+    let bit = (before ^ after).trailing_zeros();
+    let counted = known.system.counted(place.owner, first - place.structure, bit);
+    let Some(number) = counted else { return Ok((None, None, None)) };
+    let word = |byte: u8| Some(if byte >> bit & 1 == 1 { "used" } else { "free" }.to_owned());
+    Ok((Some(format!("{what} {number}")), word(before), word(after)))
 }
 
 /// What a structure is called, and which one it is.

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod documented;
 mod faults;
 mod hostile;
 #[path = "../registry/real.rs"]

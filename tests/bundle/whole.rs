@@ -2,10 +2,16 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use vsbuild::digest::Digest;
+use vsbuild::{
+    digest::Digest,
+    plan,
+    project::{self, Project},
+    recipe,
+    store::Store,
+};
 
 use crate::{
-    common::Ran,
+    common::{Ran, TestEnv, sharing},
     site::{Author, Evaluator, hashes, is_root, json},
 };
 
@@ -409,19 +415,30 @@ fn what_cannot_be_exported_is_said_before_anything_is_written() {
     assert!(!left.iter().any(|name| name.to_str().unwrap().contains("partial")), "{left:?}");
 }
 
+/// What is copied of a project that extends an image which ships: its plan keys there and here, and the copy.
 #[test]
 fn what_comes_with_vsbuild_becomes_a_part_of_the_bundle() {
-    let author = Author::new();
-    author.lab.env.write("vsbuild.toml", "");
-    // A function of the project that is laid on what ships would need a network; a recipe that ships and needs nothing does.
-    let text = author.run(&["recipes", "--json"]).good();
-    assert!(text.contains("\"hello\""), "{text}");
-    let bundle = author.export("artifact.tar", &["--source-only"]);
-    let contents = members(&bundle);
-    assert!(
-        String::from_utf8_lossy(&contents["artifact/vsbuild.toml"]).contains("shipped = false")
-    );
-    assert!(!contents.keys().any(|name| name.ends_with("recipes/hello.toml")));
+    let env = TestEnv::new();
+    let (mine, copy) = (env.path().join("mine"), env.path().join("copy"));
+    env.run(&["init", mine.to_str().unwrap(), "--extends", "functions"]).good();
+    let store = Store::open(&env.store()).unwrap();
+    let goals = ["my-functions".parse().unwrap()];
+    let project = Project::read(&mine).unwrap();
+    let recipes = recipe::load(&project.texts).unwrap();
+    let needed = plan::needed_sources(&recipes, &goals);
+    let sources = project::sources(&project, &needed, &store).unwrap();
+    let frozen = project::freeze(&project, &recipes, &goals, &sources, &store).unwrap();
+    store.export(&frozen, &copy).unwrap();
+    for name in ["recipes/my-functions.toml", "recipes/functions.toml", "guest/Cargo.toml"] {
+        assert!(copy.join(name).is_file(), "{name}");
+    }
+    assert!(!copy.join("recipes/hello.toml").exists(), "what is not needed is left out");
+    let keys = |dir: &Path| sharing::plan(dir, &store, "my-functions").plan_keys();
+    let sorted = |mut keys: Vec<Digest>| {
+        keys.sort();
+        keys
+    };
+    assert_eq!(sorted(keys(&copy)), sorted(keys(&mine)));
 }
 
 #[test]

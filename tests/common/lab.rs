@@ -24,12 +24,16 @@ const TOOLS: &str = "kind = \"packages\"\ndescription = \"A shell\"\ninclude = [
 /// A project that can build.
 pub struct Lab {
     pub env: TestEnv,
-    /// The lines of the lockfile's table of packages.
+    /// The lines of the lockfile's table of packages, by their ids.
     packages: BTreeMap<String, String>,
     /// The tables of the lockfile's sets.
     sets: BTreeMap<String, String>,
     /// More lines of the control file of packages that are made from now on.
     pub control: String,
+    /// Their version.
+    pub version: String,
+    /// The version that each package was made with.
+    versions: BTreeMap<String, String>,
 }
 
 impl Lab {
@@ -39,8 +43,14 @@ impl Lab {
     }
 
     pub fn at(env: TestEnv) -> Self {
-        let mut lab =
-            Self { env, packages: BTreeMap::new(), sets: BTreeMap::new(), control: String::new() };
+        let mut lab = Self {
+            env,
+            packages: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            control: String::new(),
+            version: "1.0".to_owned(),
+            versions: BTreeMap::new(),
+        };
         lab.env.write("vsbuild.toml", "shipped = false\n");
         lab.package("shell", |root| {
             let bin = root.join("usr/bin");
@@ -71,9 +81,9 @@ impl Lab {
         fs::set_permissions(root.join("DEBIAN"), PermissionsExt::from_mode(0o755)).unwrap();
         fill(&root);
         let control = format!(
-            "Package: {name}\nVersion: 1.0\nArchitecture: amd64\nMaintainer: Nobody <nobody@example.invalid>\n\
+            "Package: {name}\nVersion: {}\nArchitecture: amd64\nMaintainer: Nobody <nobody@example.invalid>\n\
              Description: A package of a test\n{}",
-            self.control
+            self.version, self.control
         );
         fs::write(root.join("DEBIAN/control"), control).unwrap();
         let file = self.package_file(name);
@@ -92,7 +102,8 @@ impl Lab {
             bytes.len(),
             Digest::of(&bytes)
         );
-        self.packages.insert(name.to_owned(), line);
+        self.versions.insert(name.to_owned(), self.version.clone());
+        self.packages.insert(format!("{name}:amd64={}", self.version), line);
         self.write_lock();
     }
 
@@ -110,8 +121,10 @@ impl Lab {
     /// Locks a set: what its recipe includes, and the packages that this came to.
     pub fn set(&mut self, name: &str, include: &[&str], packages: &[&str]) {
         let include: Vec<String> = include.iter().map(|name| format!("\"{name}\"")).collect();
-        let packages: Vec<String> =
-            packages.iter().map(|name| format!("\"{name}:amd64=1.0\"")).collect();
+        let packages: Vec<String> = packages
+            .iter()
+            .map(|name| format!("\"{name}:amd64={}\"", self.version_of(name)))
+            .collect();
         let table = format!(
             "architecture = \"amd64\"\nsuites = [\"debian bookworm main\"]\ninclude = [{}]\npackages = [{}]\n",
             include.join(", "),
@@ -121,6 +134,10 @@ impl Lab {
         self.write_lock();
     }
 
+    fn version_of(&self, package: &str) -> &str {
+        self.versions.get(package).map_or("1.0", String::as_str)
+    }
+
     fn write_lock(&self) {
         let mut text = "version = 1\n".to_owned();
         for (name, table) in &self.sets {
@@ -128,7 +145,7 @@ impl Lab {
         }
         text += "\n[packages]\n";
         for (name, line) in &self.packages {
-            text += &format!("\"{name}:amd64=1.0\" = {line}\n");
+            text += &format!("\"{name}\" = {line}\n");
         }
         self.env.write("lockfile.toml", &text);
     }

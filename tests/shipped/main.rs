@@ -9,6 +9,8 @@
 mod common;
 mod functions;
 mod hello;
+#[path = "../common/nginx.rs"]
+mod server_of_files;
 mod sharing;
 
 use std::{
@@ -20,6 +22,12 @@ use std::{
 };
 
 use common::Ran;
+
+/// Says on the test's output that it checked nothing.
+#[allow(clippy::print_stderr, reason = "a skipped test must be seen")]
+fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
 
 /// Where the store, the images and the records of runs are.
 fn dir() -> PathBuf {

@@ -4,10 +4,8 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, Command},
-    thread,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -18,48 +16,10 @@ use walkdir::WalkDir;
 use crate::{
     Ran,
     common::sharing::{key, said, send},
-    dir, image, sha256, source_seconds, vsbuild,
+    dir, image,
+    server_of_files::Nginx,
+    sha256, source_seconds, vsbuild,
 };
-
-/// A web server that knows nothing of caches.
-struct Nginx {
-    child: Child,
-    port: u16,
-}
-
-impl Nginx {
-    /// Serves `root`, and keeps what it needs in `dir`.
-    fn serve(root: &Path, dir: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (conf, dir) = (dir.join("nginx.conf"), dir.display());
-        let text = format!(
-            "daemon off; master_process off; pid {dir}/pid; error_log {dir}/error.log;\n\
-             events {{}}\n\
-             http {{\n  access_log off; sendfile on;\n\
-             client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;\n\
-             uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;\n\
-             server {{ listen 127.0.0.1:{port}; root {}; }}\n}}\n",
-            root.display()
-        );
-        fs::write(&conf, text).unwrap();
-        let child = Command::new("nginx").arg("-c").arg(&conf).spawn();
-        let child = child.expect("nginx is installed");
-        let nginx = Self { child, port };
-        let patience = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < patience, "nginx does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
-        nginx
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Makes `hello` with an empty store, no mirror and this cache; gives how long it took.
 fn take_hello(cache: &str, elsewhere: &Path) -> Duration {
@@ -101,8 +61,11 @@ fn hello_is_made_of_a_cache_without_compiling_anything() {
         dir
     };
     let directory = take_hello(cache.to_str().unwrap(), &fresh("directory"));
-    let nginx = Nginx::serve(&cache, &fresh("nginx"));
-    let web = take_hello(&format!("http://127.0.0.1:{}", nginx.port), &fresh("web"));
+    // A web server that knows nothing of caches.
+    let Some(nginx) = Nginx::start("") else { return };
+    let copied = Command::new("cp").arg("-a").arg(&cache).arg(nginx.root()).status().unwrap();
+    assert!(copied.success());
+    let web = take_hello(&format!("http://{}/cache", nginx.host), &fresh("web"));
     let source = match fs::read_to_string(source_seconds("hello")) {
         Ok(seconds) => format!("{seconds} s"),
         Err(_) => "not measured, since it was there".to_owned(),

@@ -41,6 +41,15 @@ impl Cluster {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Why points have failed, as a process of its own sees it: where this cluster is stands in the environment.
+    fn failed(&self, bench: &Bench) -> Vec<String> {
+        let mut process = self.submitter(bench);
+        let output = process.env("VSBUILD_TEST_SWEEP_TELL", "").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = fs::read_to_string(bench.path().join("failed")).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
     fn submitter(&self, bench: &Bench) -> Command {
         let mut command = Command::new(env::current_exe().unwrap());
         command
@@ -64,10 +73,23 @@ fn as_another_process() {
     let Some(dir) = env::var_os("VSBUILD_TEST_SWEEP_QUEUE") else { return };
     let dir = Path::new(&dir);
     let sweep = make(&dir.join("sweep"));
-    let resources = Resources { time: Some("10".to_owned()), ..Resources::default() };
+    if env::var_os("VSBUILD_TEST_SWEEP_TELL").is_some() {
+        let standings = survey(&sweep, &slurm::seats(&sweep).unwrap());
+        let states = standings.into_iter().map(|standing| standing.state);
+        let failed = states.filter_map(|state| match state {
+            State::Failed(why) => Some(format!("{why}\n")),
+            State::Done | State::Running | State::Waiting => None,
+        });
+        return fs::write(dir.join("failed"), failed.collect::<String>()).unwrap();
+    }
+    let time = env::var("VSBUILD_TEST_SWEEP_TIME").unwrap_or("10".to_owned());
+    let resources = Resources { time: Some(time), ..Resources::default() };
     let program = dir.join("stand-in");
     let submission = slurm::Submission { program: &program, resources: &resources, jobs: None };
     slurm::submit(&sweep, &submission, &|_| ()).unwrap();
+    if env::var_os("VSBUILD_TEST_SWEEP_DETACH").is_some() {
+        return;
+    }
     slurm::wait(&sweep, Duration::from_millis(500), &|_| ()).unwrap();
     let seats = slurm::seats(&sweep).unwrap();
     let states: Vec<_> =
@@ -144,4 +166,42 @@ fn what_was_cancelled_is_submitted_again_by_the_same_command() {
     for (before, after) in ended.iter().zip(bench.starts("ended")) {
         assert!(*before == 0 || *before == after, "nothing that was done is run again");
     }
+}
+
+#[test]
+fn what_nobody_waits_for_ends_all_the_same() {
+    let bench = Bench::new();
+    let Some(cluster) = Cluster::start(&bench) else { return };
+    bench.tell("slow", "1");
+    let detached =
+        || cluster.submitter(&bench).env("VSBUILD_TEST_SWEEP_DETACH", "").status().unwrap();
+    assert!(detached().success());
+    let [done, ..] = counts(&survey(&bench.sweep(), &Default::default()));
+    assert!(done < 20, "it was not waited for");
+    // Once more, while they are in the queue: nothing is submitted twice.
+    assert!(detached().success());
+    until("all points are done", || {
+        counts(&survey(&bench.sweep(), &Default::default())) == [20, 0, 0, 0]
+    });
+    assert_eq!(bench.starts("started"), [1; 20]);
+}
+
+#[test]
+fn what_slurm_ends_for_its_time_has_failed_and_is_run_again_by_the_same_command() {
+    let bench = Bench::new();
+    let Some(cluster) = Cluster::start(&bench) else { return };
+    bench.tell("stuck", "points/019");
+    // A minute is the shortest time that Slurm gives.
+    let mut shell = cluster.submitter(&bench);
+    let status = shell.env("VSBUILD_TEST_SWEEP_TIME", "1").status().unwrap();
+    assert!(status.success(), "a point that failed is no failure of the executor");
+    assert_eq!(cluster.failed(&bench), ["Slurm says TIMEOUT"]);
+    let [done, ..] = counts(&survey(&bench.sweep(), &Default::default()));
+    assert_eq!(done, 19);
+
+    bench.tell("stuck", "none");
+    assert!(cluster.submitter(&bench).status().unwrap().success());
+    assert_eq!(counts(&survey(&bench.sweep(), &Default::default())), [20, 0, 0, 0]);
+    let started = bench.starts("started");
+    assert_eq!(started.iter().sum::<usize>(), 21, "only that one again: {started:?}");
 }

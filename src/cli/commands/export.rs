@@ -1,10 +1,6 @@
 //! `export`: an artifact in one file.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use serde_json::json;
 use walkdir::WalkDir;
@@ -12,23 +8,27 @@ use walkdir::WalkDir;
 use super::image;
 use crate::{
     bundle::{self, About, Goal, Packing},
-    cache::{Cache, Item, Parcel, Said},
+    cache::{Cache, Item, Parcel},
     cli::{
         args::Export,
-        context::Context,
-        keys, print, print_json, printer,
+        context::{self, Context},
+        print, print_json, printer,
         problem::{Failure, Problem},
+        signer::Signer,
     },
     digest::Digest,
     path::GuestPath,
     plan::{Derivation, Plan, StepId},
     project::{self, LOCKFILE, Project, VENDOR},
-    realise::{self, DISK, Shared, Stated},
+    realise::{self, DISK, Shared},
     recipe::{Kind, Name, Recipes},
     remote::Directory,
     store::{Scratch, Store},
-    trust::{self, Act, Keys, PublicKey, SecretKey, Statement},
+    trust::PublicKey,
 };
+
+/// What goes without anything that was built, or a key.
+const SOURCE_ONLY: &str = "or leave outputs out, so that all is to be built: --source-only";
 
 /// Files of a bundle by path, with where their bytes are.
 type Files = Vec<(GuestPath, PathBuf)>;
@@ -63,8 +63,11 @@ pub(in crate::cli) fn run(context: &Context, args: &Export) -> Result<ExitCode, 
     packing.add(&files).map_err(failed)?;
     let about = about(&plan, &project, &goals, keys);
     let signers: Vec<String> = about.keys.values().map(PublicKey::to_string).collect();
-    let written = packing.write(about, !args.source_only, &store, &args.out, &|_, _| ());
-    let written = written.map_err(failed)?;
+    let written = {
+        let gauge = context.printer.gauge("written");
+        let reached = |now, total| gauge.reach(now, total);
+        packing.write(about, !args.source_only, &store, &args.out, &reached).map_err(failed)?
+    };
     if context.global.json {
         print_json(&json!({
             "path": args.out,
@@ -148,24 +151,6 @@ fn about(plan: &Plan, project: &Project, goals: &[Name], keys: Vec<PublicKey>) -
     }
 }
 
-/// The steps that make some recipes: for an image its disk and its kernel.
-pub(super) fn steps(plan: &Plan, goals: &[Name]) -> Vec<StepId> {
-    let of = |name: &Name| {
-        let kernel = plan.images.get(name).map(|image| image.kernel);
-        std::iter::once(plan.recipes[name]).chain(kernel)
-    };
-    goals.iter().flat_map(of).collect()
-}
-
-/// The steps whose trees are enough to have some recipes: a disk is laid out from its root file system.
-pub(super) fn tops(plan: &Plan, goals: &[Name]) -> Vec<StepId> {
-    let rootfs = |id: StepId| {
-        let image = plan.images.values().find(|image| image.disk == id);
-        image.map_or(id, |image| image.rootfs)
-    };
-    steps(plan, goals).into_iter().map(rootfs).collect()
-}
-
 struct Exporting<'a> {
     context: &'a Context,
     store: &'a Store,
@@ -200,7 +185,7 @@ impl Exporting<'_> {
         let again = self.context.lower(&copy, &loaded, goals, self.store)?;
         let keys = |plan: &Plan| -> Vec<Digest> {
             let keys = plan.plan_keys();
-            steps(plan, goals).iter().map(|id| keys[id.index()]).collect()
+            context::goals(plan, goals).iter().map(|id| keys[id.index()]).collect()
         };
         if keys(&plan) != keys(&again) {
             let message =
@@ -214,7 +199,7 @@ impl Exporting<'_> {
 
     /// All inputs, brought if they are not here.
     fn inputs(&self, plan: &Plan, goals: &[Name]) -> Result<Files, Problem> {
-        let closure = plan.closure(steps(plan, goals)).into_iter();
+        let closure = plan.closure(context::goals(plan, goals)).into_iter();
         let fetched = closure.filter_map(|id| match &plan.step(id).derivation {
             Derivation::Fetch(fetch) => Some((id, fetch.sha256)),
             _ => None,
@@ -239,18 +224,20 @@ impl Exporting<'_> {
         goals: &[Name],
         project: &Project,
     ) -> Result<(Files, Vec<PublicKey>), Problem> {
-        let shared = realise::closure(plan, &steps(plan, goals), self.store);
+        let shared = realise::closure(plan, &context::goals(plan, goals), self.store);
         let shared = shared.map_err(|error| {
             let problem = self.context.explain(error);
             let make = goals.iter().map(|name| match plan.images.contains_key(name) {
                 true => format!("vsbuild image {name}"),
                 false => format!("vsbuild build {name}"),
             });
-            make.fold(problem, Problem::help)
-                .help("or leave outputs out, so that all is to be built: --source-only")
+            make.fold(problem, Problem::help).help(SOURCE_ONLY)
         })?;
         self.compare(&shared, project)?;
-        let (statements, keys) = self.statements(&shared)?;
+        let signer = Signer::new(self.context, self.args.key.as_deref(), &shared);
+        let signer = signer.map_err(|problem| problem.help(SOURCE_ONLY))?;
+        let statements = signer.sign(self.context, &shared, self.store)?;
+        let keys = signer.signers(&statements);
         let dir = self.scratch.path().join("cache");
         let cache = Cache::new(Box::new(Directory::new(&dir)));
         let trees = self.tops(plan, goals)?;
@@ -275,7 +262,7 @@ impl Exporting<'_> {
     fn tops(&self, plan: &Plan, goals: &[Name]) -> Result<BTreeSet<Digest>, Problem> {
         let known =
             realise::known(plan, self.store).map_err(|error| self.context.explain(error))?;
-        Ok(tops(plan, goals).into_iter().filter_map(|id| known.output(id)).collect())
+        Ok(context::tops(plan, goals).into_iter().filter_map(|id| known.output(id)).collect())
     }
 
     /// Nobody could verify what the lockfile has other hashes of.
@@ -295,75 +282,6 @@ impl Exporting<'_> {
             }
         }
         Ok(())
-    }
-
-    /// What was built here, signed, and what others said of the rest, with the keys of all who signed. What was taken on the
-    /// word of a key that is not known any more is left out.
-    fn statements(&self, shared: &Shared) -> Result<(Vec<Said>, Vec<PublicKey>), Problem> {
-        let known = self.context.known_keys();
-        let mut statements = Vec::new();
-        let mut signers: BTreeMap<_, PublicKey> = BTreeMap::new();
-        let mut unknown = 0;
-        for digest in &shared.vouched {
-            let bytes = self.store.statement(digest).map_err(|error| self.store_failed(error))?;
-            let opened = bytes.and_then(|bytes| Some((trust::open(&bytes, &known).ok()?, bytes)));
-            let Some((opened, bytes)) = opened else {
-                unknown += 1;
-                continue;
-            };
-            signers.extend(
-                known.iter().filter(|key| key.id() == opened.by).map(|key| (key.id(), key.clone())),
-            );
-            statements.push(Said { plan_key: opened.statement.plan_key, by: opened.by, bytes });
-        }
-        if unknown > 0 {
-            self.context.note(&format!(
-                "{} left out: their keys are not in the configuration",
-                printer::count(unknown, "statement")
-            ));
-        }
-        if !shared.stated.is_empty() {
-            let key = self.key()?;
-            signers.insert(key.public().id(), key.public());
-            for stated in &shared.stated {
-                statements.push(self.said(stated, &key)?);
-            }
-        }
-        statements.sort();
-        statements.dedup();
-        Ok((statements, signers.into_values().collect()))
-    }
-
-    fn key(&self) -> Result<SecretKey, Problem> {
-        let key = match &self.args.key {
-            Some(file) => Some(keys::read(file)?),
-            None => self.context.signing_key()?,
-        };
-        key.ok_or_else(|| {
-            Problem::new(
-                Failure::Input,
-                "there is no key to sign what was built here, so that nobody could take it",
-            )
-            .help("vsbuild key generate NAME makes one; --key FILE, or `key` in [sign] of the configuration, names it")
-            .help("or leave outputs out, so that all is to be built: --source-only")
-        })
-    }
-
-    /// What is said of one step: that it was built twice, if that was signed before and says as much, or that it was built.
-    fn said(&self, stated: &Stated, key: &SecretKey) -> Result<Said, Problem> {
-        let Stated { plan_key, claims, .. } = stated.clone();
-        let by = key.public().id();
-        let keys = Keys::new([key.public()], []);
-        let attested = self.store.attested(&plan_key, &by.to_string());
-        let attested = attested.map_err(|error| self.store_failed(error))?.filter(|bytes| {
-            let opened = trust::open(bytes, &keys).and_then(|opened| opened.about(&plan_key));
-            opened.is_ok_and(|opened| {
-                claims.iter().all(|claim| opened.statement.output(&claim.key) == Some(claim.output))
-            })
-        });
-        let bytes = attested
-            .unwrap_or_else(|| trust::sign(&Statement { plan_key, act: Act::Built, claims }, key));
-        Ok(Said { plan_key, by, bytes })
     }
 
     /// The files of the images, laid out if need be.

@@ -7,13 +7,13 @@ use std::{
 
 use serde_json::json;
 
-use super::export::{failed, tops};
+use super::export::failed;
 use crate::{
     bundle::{self, About, Manifest},
     cache::{Source, Substituters},
     cli::{
         args::Import,
-        context::Context,
+        context::{self, Context},
         print, print_json, printer,
         problem::{Failure, Problem},
     },
@@ -32,7 +32,11 @@ pub(in crate::cli) fn run(context: &Context, args: &Import) -> Result<ExitCode, 
         None => PathBuf::from(args.bundle.file_stem().unwrap_or(args.bundle.as_os_str())),
     };
     let trusted = trusted(&bundle::look(&args.bundle).map_err(failed)?.about, &args.trusted)?;
-    let manifest = bundle::unpack(&args.bundle, &dir, &|_, _| ()).map_err(failed)?;
+    let manifest = {
+        let gauge = context.printer.gauge("unpacked");
+        let reached = |now, total| gauge.reach(now, total);
+        bundle::unpack(&args.bundle, &dir, &reached).map_err(failed)?
+    };
     let about = &manifest.about;
     let store = context.store()?;
     let goals: Vec<Name> = about.goals.keys().cloned().collect();
@@ -118,7 +122,7 @@ fn take(
     policy.keys = policy.keys.with(trusted);
     let source = Source { remote: Box::new(Directory::new(&vendor)), inputs: true };
     let from = Substituters::new(vec![source], policy);
-    let tops = tops(plan, goals);
+    let tops = context::tops(plan, goals);
     let Taken { missing, .. } = realise::take(plan, &tops, &from, store, &context.printer)
         .map_err(|error| context.explain(error))?;
     let lacking = tops.iter().filter(|id| missing.contains(id));

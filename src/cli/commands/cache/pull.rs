@@ -14,7 +14,7 @@ use crate::{
     cache::{Cache, Source, Substituters},
     cli::{
         args::Pull as Args,
-        context::Context,
+        context::{self, Context},
         explain, print, print_json, printer,
         problem::{Failure, Problem},
     },
@@ -36,14 +36,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, Problem> {
     let names: Vec<Name> =
         args.names.iter().map(|name| context.name(&recipes, name)).collect::<Result<_, _>>()?;
     let plan = context.lower(&project, &recipes, &names, &store)?;
-    // A disk is laid out here.
-    let goals: Vec<StepId> = names
-        .iter()
-        .flat_map(|name| match plan.images.get(name) {
-            Some(image) => vec![image.rootfs, image.kernel],
-            None => vec![plan.recipes[name]],
-        })
-        .collect();
+    let goals = context::tops(&plan, &names);
     let cache = super::there(context, &args.from)?;
     let from = substituters(context, args)?;
     let failed = |error| context.explain(error);

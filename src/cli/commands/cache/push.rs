@@ -10,21 +10,21 @@ use fs_err as fs;
 use serde_json::json;
 
 use crate::{
-    cache::{Parcel, PushPlan, Said},
+    cache::{Parcel, PushPlan},
     cli::{
         args::Push as Args,
-        context::Context,
-        explain, keys, print, print_json, printer,
+        context::{self, Context},
+        explain, print, print_json, printer,
         problem::{Failure, Problem},
+        signer::Signer,
     },
     digest::Digest,
     path::GuestPath,
     plan::{Plan, StepId},
-    realise::{self, DISK, Realised, Shared, Stated, World},
+    realise::{self, DISK, Realised, World},
     recipe::Name,
     store::{Scratch, Store},
     tree::{ContentHasher, Draft, Inode, Kind, Meta, Node, Time, Tree},
-    trust::{self, Act, Keys, SecretKey, Statement},
 };
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, Problem> {
@@ -33,12 +33,13 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, Problem> {
     let names: Vec<Name> =
         args.names.iter().map(|name| context.name(&recipes, name)).collect::<Result<_, _>>()?;
     let plan = context.lower(&project, &recipes, &names, &store)?;
-    let goals = goals(&plan, &names);
+    let goals = context::goals(&plan, &names);
     let shared =
         realise::closure(&plan, &goals, &store).map_err(|error| super::not_made(context, error))?;
     let cache = super::at(context, &args.to)?;
     let mut parcel = Parcel { trees: shared.trees.clone(), ..Parcel::default() };
-    parcel.statements = Signer::new(context, args, &shared)?.sign(context, &shared, &store)?;
+    parcel.statements =
+        Signer::new(context, args.key.as_deref(), &shared)?.sign(context, &shared, &store)?;
     if args.with_inputs {
         let missing: Vec<StepId> = shared
             .inputs
@@ -67,15 +68,6 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, Problem> {
     let sent = sent.map_err(|error| explain::cache(&error))?;
     tell(context, cache.address(), &names, &sent);
     Ok(ExitCode::SUCCESS)
-}
-
-/// What the recipes' names stand for: for an image its disk and its kernel.
-fn goals(plan: &Plan, names: &[Name]) -> Vec<StepId> {
-    let of = |name: &Name| {
-        let kernel = plan.images.get(name).map(|image| image.kernel);
-        std::iter::once(plan.recipes[name]).chain(kernel)
-    };
-    names.iter().flat_map(of).collect()
 }
 
 fn tell(context: &Context, address: &str, names: &[Name], sent: &PushPlan) {
@@ -111,85 +103,6 @@ fn tell(context: &Context, address: &str, names: &[Name], sent: &PushPlan) {
         what.join(", "),
         printer::size(sent.there)
     ));
-}
-
-/// Who signs what was made here, and who signed the rest.
-struct Signer {
-    key: Option<SecretKey>,
-    /// Keys whose statements can be read.
-    others: Keys,
-}
-
-impl Signer {
-    fn new(context: &Context, args: &Args, shared: &Shared) -> Result<Self, Problem> {
-        let key = match &args.key {
-            Some(file) => Some(keys::read(file)?),
-            // What was only taken from others needs no word of ours.
-            None if shared.stated.is_empty() => None,
-            None => Some(context.need_signing_key()?),
-        };
-        let more = context.config.caches.iter().flat_map(|entry| entry.keys.iter().cloned());
-        Ok(Self { key, others: context.policy().keys.with(more) })
-    }
-
-    fn sign(
-        &self,
-        context: &Context,
-        shared: &Shared,
-        store: &Store,
-    ) -> Result<Vec<Said>, Problem> {
-        let failed = |error: crate::store::Error| context.explain(error.into());
-        let mut all = Vec::new();
-        if let Some(key) = &self.key {
-            for stated in &shared.stated {
-                all.push(self.own(stated, key, store).map_err(failed)?);
-            }
-        }
-        let mut unknown = 0;
-        for statement in &shared.vouched {
-            let bytes = store.statement(statement).map_err(failed)?;
-            let opened =
-                bytes.and_then(|bytes| Some((trust::open(&bytes, &self.others).ok()?, bytes)));
-            match opened {
-                Some((opened, bytes)) => {
-                    let plan_key = opened.statement.plan_key;
-                    all.push(Said { plan_key, by: opened.by, bytes });
-                }
-                None => unknown += 1,
-            }
-        }
-        if unknown > 0 {
-            context.note(&format!(
-                "{} of others not passed on: no key that is trusted now signed them",
-                printer::count(unknown, "statement")
-            ));
-        }
-        Ok(all)
-    }
-
-    /// What we say of one step. What `verify --attest` signed says more, if it says the same of the outputs.
-    fn own(
-        &self,
-        stated: &Stated,
-        key: &SecretKey,
-        store: &Store,
-    ) -> Result<Said, crate::store::Error> {
-        let (plan_key, by) = (stated.plan_key, key.public().id());
-        let own = Keys::new([key.public()], []);
-        let attested = store.attested(&plan_key, &by.to_string())?.filter(|bytes| {
-            trust::open(bytes, &own).is_ok_and(|opened| {
-                let says = |claim: &trust::Claim| {
-                    opened.statement.output(&claim.key) == Some(claim.output)
-                };
-                opened.statement.plan_key == plan_key && stated.claims.iter().all(says)
-            })
-        });
-        let bytes = attested.unwrap_or_else(|| {
-            let claims = stated.claims.clone();
-            trust::sign(&Statement { plan_key, act: Act::Built, claims }, key)
-        });
-        Ok(Said { plan_key, by, bytes })
-    }
 }
 
 /// The disk of an image, as a tree with this one file.

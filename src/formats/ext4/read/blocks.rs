@@ -33,6 +33,8 @@ pub(super) struct BlockMap {
     pub(super) runs: Vec<Run>,
     /// Blocks that say where the others are.
     pub(super) nodes: BTreeSet<u64>,
+    /// How many blocks the runs have together.
+    total: u64,
 }
 
 impl FileSystem<'_> {
@@ -99,6 +101,10 @@ impl FileSystem<'_> {
         let end = run.physical.saturating_add(run.length);
         if run.length == 0 || run.physical == 0 || end > self.superblock.blocks {
             return Err(damaged(inode.number, "it has blocks that are not on the disk"));
+        }
+        map.total += run.length;
+        if map.total > self.superblock.blocks {
+            return Err(damaged(inode.number, "it has more blocks than the disk"));
         }
         match map.runs.last_mut() {
             Some(last) if last.logical + last.length > run.logical => {

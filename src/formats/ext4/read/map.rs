@@ -75,9 +75,12 @@ pub struct Map {
     block_size: u64,
     /// For blocks of descriptors: which group the first one is about.
     descriptors: BTreeMap<u64, u64>,
-    /// What could not be read, and is not in the map.
+    /// What could not be read, and is not in the map; of a badly damaged file system not all is told.
     pub gaps: Vec<String>,
 }
+
+/// The most gaps that are told.
+const GAPS_MAX: usize = 1000;
 
 impl FileSystem<'_> {
     /// Looks at all metadata. What is damaged is left out and told in [`Map::gaps`].
@@ -104,7 +107,7 @@ impl FileSystem<'_> {
         }
         for number in 1..=superblock.inodes as u32 {
             if let Err(error) = self.map_inode(&mut map, number) {
-                map.gaps.push(error.to_string());
+                map.miss(&error.to_string());
             }
         }
         map
@@ -145,7 +148,7 @@ impl FileSystem<'_> {
                 let blocks = superblock.inode_table_blocks();
                 map.claim_blocks(found.inode_table, blocks, Owner::InodeTable(group));
             }
-            Err(error) => map.gaps.push(format!("group {group}: {error}")),
+            Err(error) => map.miss(&format!("group {group}: {error}")),
         }
     }
 
@@ -189,6 +192,12 @@ impl FileSystem<'_> {
 }
 
 impl Map {
+    fn miss(&mut self, gap: &str) {
+        if self.gaps.len() < GAPS_MAX {
+            self.gaps.push(gap.to_owned());
+        }
+    }
+
     /// Gives bytes to an owner, as far as nobody has them.
     fn claim(&mut self, bytes: Range<u64>, owner: Owner) {
         let mut at = bytes.start;
@@ -284,8 +293,20 @@ fn fielded(place: Place, fields: &'static [Field], offset: u64) -> Place {
 }
 
 impl FileSystem<'_> {
-    /// Whether a bit of a block bitmap stands for a block; else for a cluster of them.
-    pub fn has_bit_per_block(&self) -> bool {
-        self.superblock.has_bit_per_block()
+    /// The block or the inode that a bit of a bitmap stands for, of byte `byte` from the beginning of the bitmap. None where
+    /// bits stand for clusters of blocks, and for what has no such bits.
+    pub fn counted(&self, bitmap: Owner, byte: u64, bit: u32) -> Option<u64> {
+        let index = byte * 8 + u64::from(bit);
+        match bitmap {
+            Owner::BlockBitmap(group) if self.superblock.has_bit_per_block() => {
+                let inside = index < self.superblock.blocks_per_group;
+                inside.then(|| self.superblock.group_start(group) + index)
+            }
+            Owner::InodeBitmap(group) => {
+                let inside = index < self.superblock.inodes_per_group;
+                inside.then(|| group * self.superblock.inodes_per_group + index + 1)
+            }
+            _ => None,
+        }
     }
 }

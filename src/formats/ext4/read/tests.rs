@@ -96,7 +96,8 @@ fn every_byte_that_is_not_zero_belongs_to_something() {
     let tree = sample(&blobs);
     let image = image(&tree, &blobs, Some(4 << 20));
     let source = image.as_slice();
-    let map = FileSystem::open(&source).expect("a file system").map();
+    let system = FileSystem::open(&source).expect("a file system");
+    let map = system.map();
     assert_eq!(map.gaps, Vec::<String>::new());
     let mut at = 0;
     while at < image.len() as u64 {
@@ -109,6 +110,9 @@ fn every_byte_that_is_not_zero_belongs_to_something() {
         at = place.end;
     }
     assert_eq!(map.at(1024 + 0x78).field.map(|field| field.name), Some("volume label"));
+    assert_eq!(system.counted(Owner::BlockBitmap(0), 1, 2), Some(10));
+    assert_eq!(system.counted(Owner::InodeBitmap(0), 1, 2), Some(11));
+    assert_eq!(system.counted(Owner::Journal, 1, 2), None);
 }
 
 proptest! {

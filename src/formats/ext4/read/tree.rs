@@ -38,6 +38,7 @@ impl FileSystem<'_> {
             directories: BTreeSet::new(),
             content: 0,
             names: 0,
+            paths: 0,
         };
         walk.all()?;
         Ok(Found { tree: walk.draft.finish()?, inodes: walk.inodes })
@@ -56,6 +57,8 @@ struct Walk<'w> {
     content: u64,
     /// Bytes of directories.
     names: u64,
+    /// Bytes of all paths.
+    paths: u64,
 }
 
 impl Walk<'_> {
@@ -79,10 +82,15 @@ impl Walk<'_> {
                 if names.is_empty() && path.as_bytes() == LOST_AND_FOUND {
                     continue;
                 }
+                // Short names below a long path: the only thing that could be much more in memory than on the disk.
+                if self.paths > self.system.size() {
+                    return Err(damaged(number, "the paths below it are too long for this disk"));
+                }
                 for (name, target) in names {
                     let below = path.join(&name);
                     let below =
                         below.map_err(|source| ReadError::Name { inode: number, source })?;
+                    self.paths += below.as_bytes().len() as u64;
                     waiting.push((below, target));
                 }
             } else {
