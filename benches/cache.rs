@@ -100,7 +100,9 @@ fn closure(store: &Store, more: u64) -> Tree {
     for number in 0..LARGE {
         add(format!("usr/lib/{number}"), bytes(1 << 40 | number, LARGE_SIZE));
     }
-    draft.finish().unwrap()
+    let tree = draft.finish().unwrap();
+    store.put_tree(&tree).unwrap();
+    tree
 }
 
 fn chance(seed: u64) -> u64 {

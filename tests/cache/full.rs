@@ -40,7 +40,8 @@ fn a_push_that_finds_no_room_goes_on_when_there_is_some() {
         "\"$@\"; echo code $?; ls \"$room\"/cache/statements; {GROW}\"$@\" && cp -a \"$room\"/cache {}",
         kept.display()
     );
-    let command = origin().command("tiny", to.to_str().unwrap(), &[]);
+    let origin = origin();
+    let command = origin.command("tiny", to.to_str().unwrap(), &[]);
     let Some(ran) = with_little_room(&script, &room, &command) else { return };
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains("has no room for packs/"), "{ran:?}");

@@ -49,11 +49,12 @@ fn through_a_directory() {
 #[test]
 fn through_a_web_server_of_plain_files() {
     let Some(nginx) = Nginx::start("") else { return };
-    origin().copy_of_cache(&nginx.root().join("lab"));
+    let origin = origin();
+    origin.copy_of_cache(&nginx.root().join("lab"));
     let address = format!("http://{}/lab", nginx.host);
     makes_the_image_from(&address, |_| ());
     // It only gives files, and that is said.
-    let said = Ran::of(origin().command("tiny", &address, &[]).output().unwrap());
+    let said = Ran::of(origin.command("tiny", &address, &[]).output().unwrap());
     assert!(json(&said.stdout)["error"].as_str().unwrap().contains("only gives files"), "{said:?}");
     assert_eq!(said.code, Some(5));
     let said = Machine::new().run(&["cache", "ls", &address]).bad(5);
@@ -76,7 +77,7 @@ fn through_a_web_server_that_takes_files() {
 
 #[test]
 fn through_a_store_that_speaks_s3() {
-    let store = s3::Store::start();
+    let (store, origin) = (s3::Store::start(), origin());
     let address = "s3://lab-cache/vsbuild";
     let as_who = |command: &mut Command, key: &str, secret: &str| {
         command
@@ -85,7 +86,7 @@ fn through_a_store_that_speaks_s3() {
             .env("AWS_SECRET_ACCESS_KEY", secret);
     };
     let push = |key: &str, secret: &str| {
-        let mut command = origin().command("tiny", address, &["--with-inputs"]);
+        let mut command = origin.command("tiny", address, &["--with-inputs"]);
         as_who(&mut command, key, secret);
         Ran::of(command.output().unwrap())
     };
@@ -108,8 +109,8 @@ fn through_a_store_that_speaks_s3() {
 #[test]
 fn through_a_registry() {
     let Some(registry) = Real::start() else { return };
-    let address = format!("oci://{}/team/cache", registry.host);
-    let push = || json(&Ran::of(origin().command("tiny", &address, &[]).output().unwrap()).good());
+    let (origin, address) = (origin(), format!("oci://{}/team/cache", registry.host));
+    let push = || json(&Ran::of(origin.command("tiny", &address, &[]).output().unwrap()).good());
     assert!(push()["packs"].as_u64().unwrap() >= 3);
     makes_the_image_from(&address, |_| ());
     assert_eq!(push()["packs"], 0);

@@ -144,6 +144,6 @@ fn whatever_happens_on_the_way_nothing_wrong_is_taken() {
         }
     }
     assert!(right > PULLS / 5 && failed > PULLS / 20, "{right} right, {failed} failed: {said:?}");
-    assert!(line.faults() > PULLS / 2, "{}", line.faults());
+    assert!(line.faults() > PULLS / 4, "{}", line.faults());
     assert!(said.len() > 10, "many kinds of faults: {said:?}");
 }
