@@ -71,9 +71,9 @@ impl Line {
         self.faults.load(Ordering::Relaxed)
     }
 
-    /// How often something was asked for whose path has a part of this name; it begins anew.
+    /// How often something was asked for whose path has a part of this name.
     pub(crate) fn asked_for(&self, part: &str) -> usize {
-        let asked = std::mem::take(&mut *self.asked.lock().unwrap());
+        let asked = self.asked.lock().unwrap();
         asked.iter().filter(|path| path.split('/').any(|one| one == part)).count()
     }
 }
