@@ -14,6 +14,12 @@ pub enum Error {
     /// This machine's disk failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// There is nothing.
+    #[error("there is no cache at {address}")]
+    Absent {
+        /// Where it should be.
+        address: String,
+    },
     /// What is there is no cache, or one of another vsbuild.
     #[error("{address} is no cache of this version of vsbuild (its format is {found:?})")]
     OtherFormat {
@@ -45,7 +51,7 @@ impl Error {
     pub fn is_remote(&self) -> bool {
         match self {
             Self::Remote(remote::Error::Io(_)) => false,
-            Self::Remote(_) | Self::OtherFormat { .. } => true,
+            Self::Remote(_) | Self::Absent { .. } | Self::OtherFormat { .. } => true,
             Self::Store(_)
             | Self::Io(_)
             | Self::Damaged(_)
@@ -58,6 +64,7 @@ impl Error {
     pub(super) fn is_final(&self) -> bool {
         match self {
             Self::Remote(remote::Error::Unreachable { .. } | remote::Error::Denied { .. })
+            | Self::Absent { .. }
             | Self::OtherFormat { .. } => true,
             Self::Remote(_)
             | Self::Store(_)

@@ -57,17 +57,17 @@ impl Cache {
         Ok(self.survey()?.plan(terms))
     }
 
-    /// Removes what neither a pin nor a statement that is young enough leads to. It is an error if somebody is pushing; a push
+    /// Removes what neither a pin nor a statement that is young enough leads to, but for what came in the last day. It is an error if somebody is pushing; a push
     /// that begins meanwhile waits.
     pub fn collect(&self, terms: &Terms) -> Result<Collection, Error> {
-        let mark = self.mark(Act::Collect)?;
-        let collection = self.survey()?.plan(terms);
-        // What leads to something goes before what it leads to, so that a kill leaves nothing that leads nowhere.
-        for entry in &collection.remove {
-            mark.renew()?;
-            self.remote.remove(&entry.name)?;
-        }
-        Ok(collection)
+        self.mark(Act::Collect)?.while_at_work(|| {
+            let collection = self.survey()?.plan(terms);
+            // What leads to something goes before what it leads to, so that a kill leaves nothing that leads nowhere.
+            for entry in &collection.remove {
+                self.remote.remove(&entry.name)?;
+            }
+            Ok(collection)
+        })
     }
 
     fn survey(&self) -> Result<Survey, Error> {
@@ -113,37 +113,44 @@ impl Cache {
 
 impl Survey {
     fn plan(&self, terms: &Terms) -> Collection {
-        let mut since = self.now.saturating_sub(terms.older_than);
-        let mut collection = self.sweep(since);
-        let Some(most) = terms.max_size else { return collection };
+        let since = self.now.saturating_sub(terms.older_than);
+        let collection = self.sweep(since);
+        let Some(most) = terms.max_size.filter(|most| collection.kept_bytes > *most) else {
+            return collection;
+        };
         let is_statement = |item: &Item| matches!(item, Item::Statement { .. });
-        let mut times: BTreeSet<u64> = self
+        let times: BTreeSet<u64> = self
             .entries
             .iter()
             .filter(|(item, _)| is_statement(item) || matches!(item, Item::Input(_)))
             .filter_map(|(_, entry)| entry.modified)
             .filter(|time| *time >= since)
             .collect();
-        while collection.kept_bytes > most {
-            let Some(oldest) = times.pop_first() else { break };
-            since = oldest + 1;
-            collection = self.sweep(since);
-        }
-        collection
+        let times: Vec<u64> = times.into_iter().map(|time| time.saturating_add(1)).collect();
+        // The later, the less stays: the first time that is enough is found by halves.
+        let enough = times.partition_point(|since| self.sweep(*since).kept_bytes > most);
+        times.get(enough).or(times.last()).map_or(collection, |since| self.sweep(*since))
     }
 
     /// What goes if statements and inputs from before a time do not count.
     fn sweep(&self, since: u64) -> Collection {
         // What a cache cannot tell the age of stays.
         let is_young = |entry: &Entry| entry.modified.is_none_or(|time| time >= since);
-        let is_fresh = |entry: &Entry| entry.modified.is_some_and(|time| time + GRACE >= self.now);
+        // What came just now stays, whatever the terms say: else a limit that the last day alone is over would take all.
+        let is_fresh = |entry: &Entry| {
+            entry.modified.is_some_and(|time| time.saturating_add(GRACE) >= self.now)
+        };
         let pinned_keys: BTreeSet<&Digest> =
             self.pins.iter().flat_map(|pin| &pin.plan_keys).collect();
         let pinned_inputs: BTreeSet<&Digest> =
             self.pins.iter().flat_map(|pin| &pin.inputs).collect();
         let stays = |item: &Item, entry: &Entry| match item {
-            Item::Statement { plan_key, .. } => pinned_keys.contains(plan_key) || is_young(entry),
-            Item::Input(input) => pinned_inputs.contains(input) || is_young(entry),
+            Item::Statement { plan_key, .. } => {
+                pinned_keys.contains(plan_key) || is_young(entry) || is_fresh(entry)
+            }
+            Item::Input(input) => {
+                pinned_inputs.contains(input) || is_young(entry) || is_fresh(entry)
+            }
             _ => false,
         };
         let mut trees: BTreeSet<Digest> =

@@ -72,6 +72,11 @@ pub(super) fn room(room: &str) -> Name {
     room.parse().expect("rooms have names")
 }
 
+/// The name below which is what builders say of a step.
+pub(super) fn said_of(plan_key: &Digest) -> Name {
+    sharded(rooms::STATEMENTS, plan_key).parse().expect("digests make names")
+}
+
 fn sharded(room: &str, digest: &Digest) -> String {
     let hex = digest.hex();
     format!("{room}/{}/{hex}", &hex[..2])
@@ -99,7 +104,7 @@ impl Item {
             Self::Image(digest) => sharded(rooms::IMAGES, digest),
             Self::Input(digest) => sharded(rooms::INPUTS, digest),
             Self::Statement { plan_key, by } => {
-                format!("{}/{by}", sharded(rooms::STATEMENTS, plan_key))
+                format!("{}/{by}", said_of(plan_key))
             }
             Self::Pin(name) | Self::Pushing(name) => return name.clone(),
         };

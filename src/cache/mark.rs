@@ -1,7 +1,7 @@
 //! Who is at work in a cache, so that garbage is not collected under the hands of a push.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -63,7 +63,6 @@ pub(super) struct Mark<'c> {
     cache: &'c Cache,
     item: Item,
     act: Act,
-    renewed: Mutex<Instant>,
 }
 
 impl Cache {
@@ -88,7 +87,7 @@ impl<'c> Mark<'c> {
     fn set(cache: &'c Cache, act: Act) -> Result<Self, Error> {
         let id = format!("{} {:?} {:?}", std::process::id(), SystemTime::now(), thread::current());
         let item = Item::pushing(&Digest::of(id).short())?;
-        let mark = Self { cache, item, act, renewed: Mutex::new(Instant::now()) };
+        let mark = Self { cache, item, act };
         mark.write()?;
         Ok(mark)
     }
@@ -99,16 +98,23 @@ impl<'c> Mark<'c> {
         Ok(self.cache.remote.put(&self.item.name(), Body::Bytes(&text))?)
     }
 
-    /// Renews the mark, if it is time.
-    pub(super) fn renew(&self) -> Result<(), Error> {
-        {
-            let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-            if renewed.elapsed() < RENEW {
-                return Ok(());
-            }
-            *renewed = Instant::now();
-        }
-        self.write()
+    /// Does something that may take long, and renews the mark meanwhile.
+    pub(super) fn while_at_work<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (end, ended) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                while ended.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
+                    // If it fails, the next time may go better, and the work itself will hear of what is wrong.
+                    let _ = self.write();
+                }
+            });
+            let result = work();
+            drop(end);
+            result
+        })
     }
 
     /// Who is at work that excludes this. Marks of programs that are gone are removed by who collects.
@@ -128,7 +134,8 @@ impl<'c> Mark<'c> {
             let text = serde_json::from_slice(&bytes);
             let text = text
                 .unwrap_or(Text { act: Act::Collect, time: entry.modified.unwrap_or_default() });
-            let seconds = now().saturating_sub(text.time);
+            // Clocks differ: when the place itself has seen it is the better word.
+            let seconds = now().saturating_sub(entry.modified.unwrap_or(text.time));
             if seconds > STALE {
                 if self.act == Act::Collect {
                     remote.remove(&entry.name)?;

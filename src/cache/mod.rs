@@ -38,7 +38,7 @@ pub use index::{BadIndex, Index, Segment};
 pub use inventory::{Contents, Overview, Room};
 pub use layout::{FORMAT, Item};
 pub use pack::{PACK_SIZE, PACKED_MOST, unpack};
-pub use pin::Pin;
+pub use pin::{Lacking, Pin};
 pub use push::{Parcel, PushPlan, Said};
 pub use statements::{Answers, Heard, Refused};
 pub use substituters::{Source, Substituters};

@@ -3,10 +3,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cache, Error, Item,
-    layout::{room, rooms},
+    Cache, Error, Item, SMALL, crowd,
+    layout::{room, rooms, said_of},
+    mark::Act,
 };
-use crate::{digest::Digest, remote::Body};
+use crate::{
+    digest::Digest,
+    remote::{self, Body},
+};
 
 /// The longest pin, in bytes.
 const LONGEST: u64 = 64 << 20;
@@ -27,11 +31,63 @@ pub struct Pin {
     pub inputs: BTreeSet<Digest>,
 }
 
+/// What lacks of that which is to be pinned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lacking {
+    /// Trees that are not there with all their packs.
+    pub trees: BTreeSet<Digest>,
+    /// Steps of which nobody says anything, by plan key.
+    pub steps: BTreeSet<Digest>,
+}
+
 impl Cache {
-    /// Pins something under a name, in place of what was pinned there.
-    pub fn pin(&self, name: &str, pin: &Pin) -> Result<(), Error> {
-        let text = serde_json::to_vec_pretty(pin).map_err(std::io::Error::from)?;
-        Ok(self.remote.put(&Item::pin(name)?.name(), Body::Bytes(&text))?)
+    /// Pins something under a name, in place of what was pinned there, if these trees and what somebody says of these steps are
+    /// there. Otherwise it says what lacks, and pins nothing. No collection begins or goes on meanwhile.
+    pub fn pin(
+        &self,
+        name: &str,
+        pin: &Pin,
+        trees: &BTreeSet<Digest>,
+        steps: &BTreeSet<Digest>,
+    ) -> Result<Lacking, Error> {
+        self.mark(Act::Push)?.while_at_work(|| {
+            let lacking = self.lacking(trees, steps)?;
+            if lacking == Lacking::default() {
+                let text = serde_json::to_vec_pretty(pin).map_err(std::io::Error::from)?;
+                self.remote.put(&Item::pin(name)?.name(), Body::Bytes(&text))?;
+            }
+            Ok(lacking)
+        })
+    }
+
+    fn lacking(
+        &self,
+        trees: &BTreeSet<Digest>,
+        steps: &BTreeSet<Digest>,
+    ) -> Result<Lacking, Error> {
+        let mut lacking = Lacking::default();
+        for tree in trees {
+            let way = match self.remote.has(&Item::Tree(*tree).name())? {
+                true => self.way(tree)?,
+                false => None,
+            };
+            let packs: Vec<Digest> = way.iter().flat_map(|way| way.packs.keys().copied()).collect();
+            let there = crowd::each(&packs, SMALL, |pack| {
+                Ok::<_, Error>(self.remote.has(&Item::Pack(*pack).name())?)
+            })?;
+            if way.is_none() || there.contains(&false) {
+                lacking.trees.insert(*tree);
+            }
+        }
+        for step in steps {
+            match self.remote.list(&said_of(step)) {
+                Ok(said) if said.is_empty() => drop(lacking.steps.insert(*step)),
+                // Nobody collects garbage where nobody can say what there is.
+                Ok(_) | Err(remote::Error::Unable { .. }) => (),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(lacking)
     }
 
     /// Removes a pin; says whether there was one. What it kept goes with a later collection.
@@ -80,7 +136,8 @@ mod tests {
         fn a_pin_reads_as_it_was_written(reason in ".{0,80}", plan_keys in digests(), trees in digests(), inputs in digests()) {
             let (_dir, cache) = cache();
             let pin = Pin { reason, plan_keys, trees, inputs };
-            cache.pin("paper", &pin).unwrap();
+            let none = BTreeSet::new();
+            prop_assert_eq!(cache.pin("paper", &pin, &none, &none).unwrap(), Lacking::default());
             prop_assert_eq!(cache.pins().unwrap(), vec![("paper".to_owned(), pin)]);
             prop_assert!(cache.unpin("paper").unwrap() && !cache.unpin("paper").unwrap());
         }

@@ -7,8 +7,7 @@ use std::{
 use fs_err::{self as fs, File};
 
 use super::{
-    Cache, Error, FORMAT, Image, Index, Item, Parcel, PushPlan, SMALL, Segment, crowd,
-    mark::{Act, Mark},
+    Cache, Error, FORMAT, Image, Index, Item, Parcel, PushPlan, SMALL, Segment, crowd, mark::Act,
     pack,
 };
 use crate::{
@@ -23,7 +22,6 @@ struct Push<'a> {
     cache: &'a Cache,
     store: &'a Store,
     plan: &'a PushPlan,
-    mark: &'a Mark<'a>,
     sent: AtomicU64,
     total: u64,
     reached: &'a (dyn Fn(u64, u64) + Sync),
@@ -43,12 +41,20 @@ impl Cache {
         if !self.check()? {
             self.remote.put(&Item::Format.name(), Body::Bytes(FORMAT.as_bytes()))?;
         }
-        let mark = self.mark(Act::Push)?;
+        self.mark(Act::Push)?.while_at_work(|| self.send(parcel, store, reached))
+    }
+
+    fn send(
+        &self,
+        parcel: &Parcel,
+        store: &Store,
+        reached: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<PushPlan, Error> {
         let mut plan = self.plan_push(parcel, store)?;
         let sent = {
             let total = plan.bytes();
             let sent = AtomicU64::new(0);
-            let push = Push { cache: self, store, plan: &plan, mark: &mark, sent, total, reached };
+            let push = Push { cache: self, store, plan: &plan, sent, total, reached };
             push.check_long_blobs()?;
             crowd::each(&plan.packs, self.at_once, |segments| push.pack(segments))?
         };
@@ -60,7 +66,6 @@ impl Cache {
             cache: self,
             store,
             plan: &plan,
-            mark: &mark,
             sent: AtomicU64::new(plan.packs.iter().flatten().map(|part| part.length).sum()),
             total: plan.bytes(),
             reached,
@@ -105,7 +110,6 @@ impl Push<'_> {
 
     /// Makes a pack and sends it, and then its index.
     fn pack(&self, segments: &[Segment]) -> Result<(Digest, u64, Index), Error> {
-        self.mark.renew()?;
         let length: u64 = segments.iter().map(|segment| segment.length).sum();
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         let mut rest = bytes.as_mut_slice();
@@ -134,10 +138,8 @@ impl Push<'_> {
     /// Sends all that follows the packs, each kind when the one before is there.
     fn rest(&self) -> Result<(), Error> {
         let Self { cache, plan, store, .. } = *self;
-        let put = |item: &Item, body: Body<'_>| {
-            self.mark.renew()?;
-            Ok::<_, Error>(cache.remote.put(&item.name(), body)?)
-        };
+        let put =
+            |item: &Item, body: Body<'_>| Ok::<_, Error>(cache.remote.put(&item.name(), body)?);
         let ways: Vec<&Digest> = plan.ways.iter().collect();
         crowd::each(&ways, SMALL, |digest| {
             let contents = plan.manifests.get(digest).into_iter().flat_map(Tree::contents);

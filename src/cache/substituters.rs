@@ -189,7 +189,11 @@ impl Substituters {
         }
         let mut failure = None;
         let answers = source.answers.get_or_init(|| match source.cache.check() {
-            Ok(there) => there,
+            Ok(true) => true,
+            Ok(false) => {
+                failure = Some(Error::Absent { address: source.cache.address().to_owned() });
+                false
+            }
             Err(error) => {
                 failure = Some(error);
                 false
@@ -211,7 +215,11 @@ impl Substituters {
             Ok(value) => Ok(Some(value)),
             Err(error) if error.is_remote() => {
                 if !error.is_final() || !source.dead.swap(true, Ordering::Relaxed) {
-                    self.troubles.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                    let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+                    // One thing that is wrong may be in the way of many.
+                    if !troubles.iter().any(|told| told.to_string() == error.to_string()) {
+                        troubles.push(error);
+                    }
                 }
                 Ok(None)
             }

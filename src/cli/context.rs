@@ -69,7 +69,7 @@ impl Context {
     pub(super) fn new(global: Global) -> Result<Self, Problem> {
         let config = match &global.config {
             Some(path) => Config::read(path, true)?,
-            None => Config::read(&config_home().join("vsbuild/config.toml"), false)?,
+            None => Config::read(&default_config(), false)?,
         };
         let helper =
             env::current_exe().map_err(|error| Problem::from_error(Failure::Other, &error))?;
@@ -233,10 +233,19 @@ impl Context {
         &self.helper
     }
 
+    /// The file that the configuration is in, or would be.
+    pub(super) fn config_file(&self) -> PathBuf {
+        self.global.config.clone().unwrap_or_else(default_config)
+    }
+
     /// What a failed build means and what to do about it.
     pub(super) fn explain(&self, error: realise::Error) -> Problem {
         super::explain::build(error)
     }
+}
+
+fn default_config() -> PathBuf {
+    config_home().join("vsbuild/config.toml")
 }
 
 /// Where configuration is: `$XDG_CONFIG_HOME`, else `$HOME/.config` (XDG base directories 0.8).

@@ -67,6 +67,8 @@ pub(super) fn cache(error: &cache::Error) -> Problem {
     match error {
         cache::Error::Store(error) => store(error),
         cache::Error::Remote(error) => remote(error),
+        cache::Error::Absent { .. } => Problem::from_error(Failure::Fetch, error)
+            .help("the first `vsbuild cache push` to an address makes one"),
         cache::Error::OtherFormat { .. } => Problem::from_error(Failure::Fetch, error)
             .help("something else is there: name another directory, path, prefix or repository"),
         cache::Error::Damaged(_) => Problem::from_error(Failure::Mismatch, error).help(DAMAGED),
@@ -81,14 +83,23 @@ pub(super) fn cache(error: &cache::Error) -> Problem {
 fn remote(error: &remote::Error) -> Problem {
     match error {
         remote::Error::Unusable { .. } => Problem::from_error(Failure::Input, error),
-        remote::Error::Denied { .. } => Problem::from_error(Failure::Fetch, error).help(
-            "a web server is shown `token-file` of its [[caches]]; S3 reads AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY;\n\
-             a registry has the credentials of `docker login`",
-        ),
+        remote::Error::Denied { address, .. } => {
+            let help = match address.split(':').next() {
+                Some("file") => "whoever owns the directory lets you in: chmod, chown, or the umask of those who push",
+                Some("http" | "https") => {
+                    "it is shown the token of `token-file`, in the [[caches]] with this very address"
+                }
+                Some("s3") => "it is shown AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                _ => "it is shown the credentials of `docker login`",
+            };
+            Problem::from_error(Failure::Fetch, error).help(help)
+        }
         remote::Error::Unable { .. } => Problem::from_error(Failure::Fetch, error)
             .help("go to where it keeps its files and use that directory, or serve it: vsbuild cache serve"),
         remote::Error::Full { .. } => Problem::from_error(Failure::Fetch, error)
             .help("make room there: vsbuild cache gc ADDRESS --older-than 30d; the push then goes on where it was"),
+        remote::Error::Refused { .. } => Problem::from_error(Failure::Fetch, error)
+            .help("what was sent or brought is kept; the server's own log may say more"),
         remote::Error::Unreachable { .. } => Problem::from_error(Failure::Fetch, error)
             .help("what was sent or brought is kept; the same command goes on where it was"),
         remote::Error::Wrong { .. } => Problem::from_error(Failure::Mismatch, error)

@@ -36,16 +36,18 @@ impl Context {
         }
     }
 
-    /// The key that signs what is built here, if the configuration names one.
+    /// The key that signs what is built here: the one that the configuration names, or else the one that `key generate` made.
     pub(super) fn signing_key(&self) -> Result<Option<SecretKey>, Problem> {
-        self.config.sign.key.as_deref().map(read).transpose()
+        let file = self.key_file();
+        let named = self.config.sign.key.is_some();
+        (named || file.exists()).then(|| read(&file)).transpose()
     }
 
     /// The same where nothing goes without one.
     pub(super) fn need_signing_key(&self) -> Result<SecretKey, Problem> {
         self.signing_key()?.ok_or_else(|| {
             Problem::new(Failure::Input, "there is no key to sign with").help(
-                "vsbuild key generate NAME makes one; `[sign] key = \"FILE\"` in the configuration file names it",
+                "vsbuild key generate NAME makes one; `key` of [sign] in the configuration file names another file",
             )
         })
     }
@@ -72,7 +74,11 @@ pub(super) fn read(file: &Path) -> Result<SecretKey, Problem> {
         Problem::from_error(Failure::Input, &error)
             .help("vsbuild key generate NAME makes a key; `key` in [sign] says where it is")
     };
-    let mode = fs::metadata(file).map_err(failed)?.permissions().mode();
+    let meta = fs::metadata(file).map_err(failed)?;
+    if !meta.is_file() {
+        return Err(Problem::new(Failure::Input, format!("{} is no file", file.display())));
+    }
+    let mode = meta.permissions().mode();
     if mode & OTHERS != 0 {
         let message = format!("others may read or change the secret key {}", file.display());
         return Err(Problem::new(Failure::Input, message)

@@ -17,19 +17,26 @@ mod results;
 mod signer;
 mod sides;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, sync::OnceLock};
 
 use clap::Parser;
 
 use args::{Cli, Command};
 use context::Context;
-use problem::Problem;
+use problem::{Failure, Problem};
 
 /// The whole program: reads the arguments, does what they say, and gives the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.global.json;
-    run(cli).unwrap_or_else(|problem| problem.report(json))
+    let code = run(cli).unwrap_or_else(|problem| problem.report(json));
+    match LOST.get() {
+        Some(error) => {
+            let message = format!("the result could not be written: {error}");
+            Problem::new(Failure::Other, message).report(json)
+        }
+        None => code,
+    }
 }
 
 fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
@@ -66,9 +73,16 @@ fn run(Cli { command, global }: Cli) -> Result<ExitCode, Problem> {
     }
 }
 
-/// Writes a result. A reader that has gone away is no failure of ours.
+/// Why a result could not be written.
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Writes a result. A reader that has gone away is no failure of ours; any other one is told of in the end.
 fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    if let Err(error) = writeln!(std::io::stdout(), "{text}")
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error);
+    }
 }
 
 /// Writes a result as JSON.

@@ -80,6 +80,8 @@ fn client(options: &Options, way: Way) -> Result<Client, String> {
             .connect_timeout(options.connect)
             // With the blocking client this bounds the wait for an answer and each wait for more of it, not the whole.
             .timeout(options.stall)
+            // An address may have a signature in it that is not for whom it leads to.
+            .referer(false)
             .redirect(policy());
         through(builder, proxies)
     };

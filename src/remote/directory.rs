@@ -4,13 +4,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fs_err::{self as fs, File};
+use fs_err::{self as fs, File, os::unix::fs::OpenOptionsExt};
 use walkdir::WalkDir;
 
 use super::{Body, Entry, Error, Name, Remote};
 
 /// Bytes copied between two words about it.
-const PIECE: u64 = 4 << 20;
+const PIECE: usize = 1 << 20;
 /// Where files are until they are whole. No name begins with a dot.
 const STAGING: &str = ".staging";
 
@@ -33,12 +33,22 @@ impl Directory {
     }
 
     fn open(&self, name: &Name) -> Result<Option<File>, Error> {
-        match File::open(self.place(name)) {
+        // What is no file, such as a pipe, must not keep us waiting.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        match File::options().read(true).custom_flags(flags).open(self.place(name)) {
             Ok(file) => {
                 Ok(Some(file).filter(|file| file.metadata().is_ok_and(|meta| meta.is_file())))
             }
             Err(error) if is_absence(&error) => Ok(None),
-            Err(error) => Err(self.failure(name, error)),
+            Err(error) => Err(self.unread(name, error)),
+        }
+    }
+
+    /// What went wrong when something was read: that is the fault of the place, such as of a server of files that is away.
+    fn unread(&self, name: &Name, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => self.failure(name, error),
+            _ => Error::Unreachable { address: self.address.clone(), why: error.to_string() },
         }
     }
 
@@ -67,6 +77,8 @@ impl Directory {
         }
         let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
         file.as_file().set_permissions(readable)?;
+        // After a power cut a name must not lead to a file without its bytes.
+        file.as_file().sync_data()?;
         // The error that names the path says enough; the other half is the file, which is removed.
         file.persist(&place).map_err(|error| error.error)?;
         Ok(())
@@ -82,7 +94,7 @@ impl Remote for Directory {
         let Some(file) = self.open(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
         let read = file.take(limit + 1).read_to_end(&mut bytes);
-        let read = read.map_err(|error| self.failure(name, error))?;
+        let read = read.map_err(|error| self.unread(name, error))?;
         if read as u64 > limit {
             let why = format!("it has more than {limit} bytes");
             return Err(Error::Wrong {
@@ -102,7 +114,7 @@ impl Remote for Directory {
         reached: &dyn Fn(u64),
     ) -> Result<bool, Error> {
         let Some(mut from) = self.open(name)? else { return Ok(false) };
-        let found = from.metadata()?.len();
+        let found = from.metadata().map_err(|error| self.unread(name, error))?.len();
         if found != size {
             let (address, name) = (self.address.clone(), name.to_string());
             return Err(Error::Wrong { address, name, why: format!("it has {found} bytes") });
@@ -113,13 +125,15 @@ impl Remote for Directory {
             to.set_len(0)?;
             here = 0;
         }
-        from.seek(SeekFrom::Start(here))?;
+        let mut piece = vec![0; PIECE];
+        from.seek(SeekFrom::Start(here)).map_err(|error| self.unread(name, error))?;
         while here < size {
-            let copied = io::copy(&mut (&mut from).take(PIECE), &mut to)?;
-            if copied == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            let read = from.read(&mut piece).map_err(|error| self.unread(name, error))?;
+            if read == 0 {
+                return Err(self.unread(name, io::ErrorKind::UnexpectedEof.into()));
             }
-            here += copied;
+            to.write_all(piece.get(..read).unwrap_or_default())?;
+            here += read as u64;
             reached(here);
         }
         Ok(true)
@@ -136,12 +150,18 @@ impl Remote for Directory {
     fn list(&self, under: &Name) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
         for entry in WalkDir::new(self.place(under)) {
-            // What goes while we look is not there.
-            let Ok(entry) = entry else { continue };
+            let looked = entry.map_err(io::Error::from);
+            let looked = looked.and_then(|entry| Ok((entry.metadata()?, entry)));
+            let (meta, entry) = match looked {
+                Ok(looked) => looked,
+                // What goes while we look is not there.
+                Err(error) if is_absence(&error) => continue,
+                // What cannot be looked at may be there: a list without it would be a lie, and somebody's garbage.
+                Err(error) => return Err(self.unread(under, error)),
+            };
             let relative = entry.path().strip_prefix(&self.dir).ok().and_then(Path::to_str);
             let name = relative.and_then(|text| text.parse().ok());
-            let meta = entry.metadata().ok().filter(std::fs::Metadata::is_file);
-            if let (Some(name), Some(meta)) = (name, meta) {
+            if let Some(name) = name.filter(|_| meta.is_file()) {
                 let modified = u64::try_from(meta.mtime()).ok();
                 entries.push(Entry { name, size: meta.len(), modified });
             }

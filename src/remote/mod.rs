@@ -105,6 +105,16 @@ pub enum Error {
         /// What happened.
         why: String,
     },
+    /// It does not do that, however often it is asked.
+    #[error("{address} refuses {name}: {why}")]
+    Refused {
+        /// Which remote.
+        address: String,
+        /// What it was asked for, or sent.
+        name: String,
+        /// What it said.
+        why: String,
+    },
     /// It wants to know who asks, or does not let them.
     #[error("{address} denies access to {name}: {why}")]
     Denied {

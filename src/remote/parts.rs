@@ -36,7 +36,7 @@ pub(super) fn put(s3: &S3, name: &Name, body: Body<'_>, size: u64) -> Result<(),
     let begun = s3.web.send(&Body::Bytes(&[]), &|client| {
         client.post(s3.bucket.create_multipart_upload(credentials, &key).sign(GOOD_FOR))
     });
-    let answer = text(s3.changed(name, begun)?)?;
+    let answer = text(s3, s3.changed(name, begun)?)?;
     let upload = CreateMultipartUpload::parse_response(&answer)
         .map_err(|_| wrong(s3, name, "it does not say how to send parts"))?;
     let result = send(s3, name, body, size, upload.upload_id())
@@ -103,7 +103,7 @@ fn complete(s3: &S3, name: &Name, id: &str, etags: &[String]) -> Result<(), Erro
     let body = action().body();
     let response =
         s3.web.send(&Body::Bytes(body.as_bytes()), &|client| client.post(action().sign(GOOD_FOR)));
-    let answer = text(s3.changed(name, response)?)?;
+    let answer = text(s3, s3.changed(name, response)?)?;
     // It has said that all is well before it knows.
     if answer.contains("<Error>") {
         return Err(wrong(s3, name, "it could not put the parts together"));
@@ -111,9 +111,11 @@ fn complete(s3: &S3, name: &Name, id: &str, etags: &[String]) -> Result<(), Erro
     Ok(())
 }
 
-fn text(response: reqwest::blocking::Response) -> Result<String, Error> {
+fn text(s3: &S3, response: reqwest::blocking::Response) -> Result<String, Error> {
     let mut text = String::new();
-    response.take(LONGEST_ANSWER).read_to_string(&mut text)?;
+    let read = response.take(LONGEST_ANSWER).read_to_string(&mut text);
+    let address = || super::Remote::address(s3).to_owned();
+    read.map_err(|error| Error::Unreachable { address: address(), why: error.to_string() })?;
     Ok(text)
 }
 

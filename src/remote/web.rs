@@ -148,7 +148,8 @@ impl Web {
         let (address, name) = (self.address.clone(), name.to_string());
         match failure {
             Failure::Denied(why) => Error::Denied { address, name, why },
-            Failure::Refused(why) | Failure::Transient(why) | Failure::Busy { why, .. } => {
+            Failure::Refused(why) => Error::Refused { address, name, why },
+            Failure::Transient(why) | Failure::Busy { why, .. } => {
                 Error::Unreachable { address, why }
             }
             Failure::Missing(why) | Failure::Other(why) | Failure::Wrong { why, .. } => {

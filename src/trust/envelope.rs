@@ -14,6 +14,11 @@ use crate::digest::Digest;
 /// The payload's type: an in-toto statement in JSON (in-toto Attestation Framework, `spec/v1/envelope.md`).
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
+/// The most signatures that are looked at: each takes a hash of all that is signed.
+const SIGNATURES: usize = 64;
+/// The most characters of a hint that are kept of what does not count.
+const HINT: usize = 64;
+
 /// A statement whose signature is right, and whose key is trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
@@ -111,6 +116,10 @@ pub fn open(bytes: &[u8], keys: &Keys) -> Result<Opened, Rejected> {
     let decoded = |text: &str| {
         decode(text).ok_or_else(|| Rejected::NoEnvelope("it is not base64".to_owned()))
     };
+    if envelope.signatures.len() > SIGNATURES {
+        let why = format!("it has more than {SIGNATURES} signatures");
+        return Err(Rejected::NoEnvelope(why));
+    }
     let payload = decoded(&envelope.payload)?;
     let message = pre_authentication(&envelope.payload_type, &payload);
     let mut signed = BTreeSet::new();
@@ -152,7 +161,10 @@ pub fn peek(bytes: &[u8]) -> Result<Statement, Rejected> {
 
 /// Which trusted key made a signature. Where a hint names one, only that one is tried.
 fn checked(hint: &str, message: &[u8], sig: &[u8], keys: &Keys) -> Result<KeyId, Rejected> {
-    let unknown = || Rejected::Unknown(Vec::from_iter((!hint.is_empty()).then(|| hint.to_owned())));
+    let unknown = || {
+        let shown: String = hint.chars().take(HINT).collect();
+        Rejected::Unknown(Vec::from_iter(Some(shown).filter(|shown| !shown.is_empty())))
+    };
     if hint.is_empty() {
         let owner = keys.iter().find(|key| key.has_signed(message, sig));
         return owner.map(super::PublicKey::id).ok_or_else(unknown);
@@ -301,6 +313,18 @@ mod tests {
     fn an_envelope_without_signatures_is_refused() {
         let bare = changed(|json| json["signatures"] = serde_json::json!([]));
         assert_eq!(open(&bare, &trusted(&["a"])), Err(Rejected::Unknown(Vec::new())));
+    }
+
+    #[test]
+    fn more_signatures_than_anybody_needs_and_long_hints_cost_nothing() {
+        let many = changed(|json| {
+            let one = json["signatures"][0].clone();
+            json["signatures"] = vec![one; SIGNATURES + 1].into();
+        });
+        assert!(matches!(open(&many, &trusted(&["a"])), Err(Rejected::NoEnvelope(_))));
+        let long = changed(|json| json["signatures"][0]["keyid"] = "x".repeat(1 << 20).into());
+        let refused = open(&long, &trusted(&["a"]));
+        assert_eq!(refused, Err(Rejected::Unknown(vec!["x".repeat(HINT)])));
     }
 
     proptest! {

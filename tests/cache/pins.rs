@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
+    process::Command,
     time::{Duration, SystemTime},
 };
 
@@ -104,10 +106,17 @@ fn what_is_pinned_must_be_there() {
     let origin = &machine.origin;
     let address = cache.to_str().unwrap();
     origin.copy_of_cache(&cache);
-    fs::remove_dir_all(cache.join("ways")).unwrap();
+    fs::remove_dir_all(cache.join("statements")).unwrap();
     let pin = ["cache", "pin", address, "tiny", "--reason", "x"];
     let said = origin.lab.run(&pin).bad(2);
-    assert!(said.contains("lacks 2 trees of tiny") && said.contains("cache push tiny"), "{said}");
+    assert!(said.contains("lacks what somebody says of 2 steps of tiny"), "{said}");
+    let pack = list(&cache.join("packs")).swap_remove(0);
+    fs::remove_file(pack).unwrap();
+    let said = origin.lab.run(&pin).bad(2);
+    assert!(said.contains(" tree") && said.contains("cache push tiny"), "{said}");
+    fs::remove_dir_all(cache.join("ways")).unwrap();
+    let said = origin.lab.run(&pin).bad(2);
+    assert!(said.contains("lacks 2 trees of tiny"), "{said}");
     let said = machine.run(&pin).bad(2);
     assert!(said.contains("is not made yet"), "{said}");
     let said = machine.run(&["cache", "unpin", address, "tiny"]).bad(2);
@@ -138,6 +147,75 @@ fn nothing_is_collected_under_the_hands_of_a_push() {
     assert_eq!(files(&cache), all);
     // A program that was killed long ago is not waited for.
     mark(now - 3600);
+    age(&cache.join("pushing"), 1);
     let ran = Ran::of(origin.lab.command(&args).output().unwrap());
     assert!(ran.good().starts_with("removed "));
+}
+
+#[test]
+fn what_came_in_the_last_day_stays_whatever_the_terms() {
+    let (origin, dir) = (origin(), tempdir().unwrap());
+    let cache = dir.path().join("cache");
+    origin.copy_of_cache(&cache);
+    // Cache and lab were made just now; a copy may have kept older times.
+    age(&cache, 0);
+    for terms in [["--max-size", "1K"], ["--older-than", "0d"]] {
+        assert_eq!(collect(&cache, &terms)["objects"], 0, "{terms:?}");
+    }
+    // With something older there, only that goes.
+    let statements = list(&cache.join("statements"));
+    age(&cache.join("inputs"), 40);
+    let removed = collect(&cache, &["--max-size", "1K"]);
+    assert!(removed["objects"].as_u64().unwrap() > 0, "{removed}");
+    assert_eq!((files(&cache.join("inputs")), list(&cache.join("statements"))), (0, statements));
+    let machine = Machine::new();
+    machine.pulls(cache.to_str().unwrap());
+    machine.has_the_image();
+}
+
+#[test]
+fn a_later_pin_says_whose_place_it_takes() {
+    let (origin, dir) = (origin(), tempdir().unwrap());
+    let cache = dir.path().join("cache");
+    origin.copy_of_cache(&cache);
+    let pin = |reason: &str| {
+        let args = ["cache", "pin", cache.to_str().unwrap(), "tiny", "--reason", reason];
+        let ran = origin.lab.run(&args);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stderr
+    };
+    assert_eq!(pin("paper X"), "");
+    let said = pin("paper Y");
+    assert!(said.contains("in place of what was pinned for \"paper X\""), "{said}");
+}
+
+#[test]
+fn a_collection_that_cannot_see_the_pins_takes_nothing() {
+    let (origin, dir) = (origin(), tempdir().unwrap());
+    let cache = dir.path().join("cache");
+    origin.copy_of_cache(&cache);
+    age(&cache, 40);
+    fs::create_dir_all(cache.join("pushing")).unwrap();
+    fs::create_dir(cache.join("pins")).unwrap();
+    let ours = fs::Permissions::from_mode(0o000);
+    fs::set_permissions(cache.join("pins"), ours).unwrap();
+    let all = files(&cache);
+    let args = ["cache", "gc", cache.to_str().unwrap(), "--older-than", "30d"];
+    let mut command = origin.lab.command(&args);
+    if rustix::process::geteuid().is_root() {
+        // Who may do anything sees everything: somebody else must look.
+        let program = dir.path().join("vsbuild");
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_vsbuild")).arg(&program).status();
+        assert!(copied.unwrap().success());
+        let given = Command::new("chown").arg("-R").arg("65534:65534").arg(dir.path()).status();
+        assert!(given.unwrap().success());
+        command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).args(args);
+        command.env("HOME", dir.path()).current_dir(dir.path());
+    }
+    let ran = Ran::of(command.output().unwrap());
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    assert!(ran.stderr.contains("denies access to pins"), "{ran:?}");
+    fs::set_permissions(cache.join("pins"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(files(&cache), all);
 }

@@ -247,7 +247,8 @@ fn garbage_is_collected_but_not_what_is_pinned_or_young() {
     };
     let cache =
         vsbuild::cache::Cache::new(Box::new(vsbuild::remote::Directory::new(&place.cache())));
-    cache.pin("paper", &pin).unwrap();
+    let pinned = cache.pin("paper", &pin, &[kept].into(), &[].into()).unwrap();
+    assert_eq!(pinned, vsbuild::cache::Lacking::default());
     let year = SystemTime::now() - Duration::from_secs(365 * 86400);
     for entry in walkdir::WalkDir::new(place.cache()) {
         let entry = entry.unwrap();

@@ -61,6 +61,9 @@ pub(in crate::cli) fn run(context: &Context, args: &Challenge) -> Result<ExitCod
     if same {
         return Ok(ExitCode::SUCCESS);
     }
+    if all.iter().all(|found| found.comparison.differences.is_empty()) {
+        return Ok(ExitCode::from(Failure::Mismatch as u8));
+    }
     context.note(
         "One of them is wrong, or the recipe lets something of a machine or moment into its output: \
          --rebuild builds it here once more.",
@@ -199,8 +202,13 @@ impl Found {
             }
         } else if same.len() + apart.len() + only_there.len() == 0 {
             print(&format!("{name}: nobody who is trusted says anything of it at {address}"));
-        } else {
+        } else if self.refused.is_empty() {
             print(&format!("{name}: nothing differs"));
+        } else {
+            let count = printer::count(self.refused.len(), "statement");
+            print(&format!(
+                "{name}: nothing differs of what counts, but {count} there must not be trusted"
+            ));
         }
         if !same.is_empty() {
             print(&format!("  the same: {}", printer::count(same.len(), "step")));

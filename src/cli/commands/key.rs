@@ -48,9 +48,10 @@ fn generate(context: &Context, name: &str, file: &Path) -> Result<ExitCode, Prob
         "The secret key is in {}. Others put the line above into `keys` of [trust].",
         file.display()
     ));
-    if context.config.sign.key.as_deref() != Some(file) {
+    if context.key_file() != file {
         context.note(&format!(
-            "To sign with it, put into the configuration file: [sign] key = \"{}\"",
+            "To sign with it, name it in {}:\n[sign]\nkey = \"{}\"",
+            context.config_file().display(),
             std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display()
         ));
     }

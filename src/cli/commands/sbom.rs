@@ -11,7 +11,7 @@ use crate::{
     cli::{
         args::{Sbom, SbomFormat},
         context::{Context, Planned},
-        print, print_json,
+        print, print_json, printer,
         problem::{Failure, Problem},
     },
     digest::Digest,
@@ -80,9 +80,10 @@ pub(in crate::cli) fn run(context: &Context, args: &Sbom) -> Result<ExitCode, Pr
     } else {
         print(&format!("{sha256}  {}", out.display()));
         context.note(&format!(
-            "{packages} packages in {name}, {} more things that it was made from, {} files of no package",
-            bill.components.len() - packages,
-            bill.files.len()
+            "{} in {name}, {} that it was made from, {} of no package",
+            printer::count(packages, "package"),
+            printer::count(bill.components.len() - packages, "more thing"),
+            printer::count(bill.files.len(), "file")
         ));
     }
     Ok(ExitCode::SUCCESS)

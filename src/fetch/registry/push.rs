@@ -203,6 +203,9 @@ impl Fetcher {
         if response.status() == StatusCode::UNAUTHORIZED {
             // What we showed was good a moment ago: it may have become too old.
             self.doorman.forget(door);
+            // What follows the question mark may be a signature.
+            let mut place = place;
+            place.set_query(None);
             return Err(Failure::Transient(format!("{}, to {place}", said(response))));
         }
         stored(response, None)

@@ -9,13 +9,8 @@ use std::process::ExitCode;
 
 use super::serve;
 use crate::{
-    cache::Cache,
-    cli::{
-        args::Cache as Args,
-        context::Context,
-        explain,
-        problem::{Failure, Problem},
-    },
+    cache::{Cache, Error},
+    cli::{args::Cache as Args, context::Context, explain, problem::Problem},
     realise,
     remote::Address,
 };
@@ -47,8 +42,7 @@ fn there(context: &Context, address: &Address) -> Result<Cache, Problem> {
     if cache.check().map_err(|error| explain::cache(&error))? {
         return Ok(cache);
     }
-    Err(Problem::new(Failure::Fetch, format!("there is no cache at {}", cache.address()))
-        .help("the first `vsbuild cache push` to an address makes one"))
+    Err(explain::cache(&Error::Absent { address: cache.address().to_owned() }))
 }
 
 /// Why something cannot be shared or pinned.

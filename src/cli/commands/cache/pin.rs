@@ -1,18 +1,20 @@
 //! `cache pin` and `cache unpin`: what a cache keeps for a reason.
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
+
+use serde_json::json;
 
 use crate::{
-    cache::{Cache, Item, Pin},
+    cache::{Lacking, Pin},
     cli::{
         args::PinCache,
         context::{Context, Planned},
-        explain, printer,
+        explain, print, print_json, printer,
         problem::{Failure, Problem},
     },
     digest::Digest,
-    plan::Derivation,
-    realise::{self, Shared},
+    plan::{Derivation, StepId},
+    realise,
     remote::Address,
 };
 
@@ -25,50 +27,60 @@ pub(super) fn pin(context: &Context, args: &PinCache) -> Result<ExitCode, Proble
     let Planned { plan, name } = planned;
     let failed = |error| context.explain(error);
     let shared = realise::closure(&plan, &goals, &store);
-    let Shared { trees, inputs, .. } = shared.map_err(|error| super::not_made(context, error))?;
+    let shared = shared.map_err(|error| super::not_made(context, error))?;
     let known = realise::known(&plan, &store).map_err(failed)?;
     // A disk is no tree: what it is laid out from is.
     let tops = goals.iter().map(|id| match plan.step(*id).derivation {
         Derivation::Disk(_) => plan.images[&name].rootfs,
         _ => *id,
     });
-    let tops: Vec<Digest> = tops.filter_map(|id| known.output(id)).collect();
-    let lacking = lacking(&cache, &tops)?;
-    if lacking > 0 {
-        let count = printer::count(lacking, "tree");
-        let message = format!("{} lacks {count} of {name}", cache.address());
-        return Err(Problem::new(Failure::Input, message)
-            .help(format!("vsbuild cache push {name} --to {}", args.address)));
-    }
+    let tops: BTreeSet<StepId> = tops.collect();
+    let trees: BTreeSet<Digest> = tops.iter().filter_map(|id| known.output(*id)).collect();
     let plan_keys = plan.plan_keys();
+    let steps = tops.iter().map(|id| plan_keys[id.index()]).collect();
     let closure = plan.closure(goals);
     let pin = Pin {
         reason: args.reason.clone(),
         plan_keys: closure.into_iter().map(|id| plan_keys[id.index()]).collect(),
-        trees,
-        inputs: inputs.into_keys().collect(),
+        trees: shared.trees,
+        inputs: shared.inputs.into_keys().collect(),
     };
-    cache.pin(&called(name.as_str()), &pin).map_err(|error| explain::cache(&error))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// How many of some trees are not in a cache with all their blobs, as far as it says so.
-fn lacking(cache: &Cache, trees: &[Digest]) -> Result<usize, Problem> {
-    let mut lacking = 0;
-    for tree in trees {
-        let there = [Item::Tree(*tree), Item::Way(*tree)].iter().try_fold(true, |there, item| {
-            Ok::<_, crate::remote::Error>(there && cache.remote().has(&item.name())?)
-        });
-        if !there.map_err(|error| explain::cache(&error.into()))? {
-            lacking += 1;
+    let called = called(name.as_str());
+    let pins = cache.pins().map_err(|error| explain::cache(&error))?;
+    let Lacking { trees, steps } =
+        cache.pin(&called, &pin, &trees, &steps).map_err(|error| explain::cache(&error))?;
+    let lacks = match (trees.len(), steps.len()) {
+        (0, 0) => {
+            if let Some((_, before)) = pins.iter().find(|(name, _)| *name == called) {
+                context.note(&format!("in place of what was pinned for {:?}", before.reason));
+            }
+            if context.global.json {
+                print_json(&json!({
+                    "cache": cache.address(),
+                    "name": called,
+                    "steps": pin.plan_keys.len(),
+                    "trees": pin.trees.len(),
+                    "inputs": pin.inputs.len(),
+                }));
+            } else {
+                let steps = printer::count(pin.plan_keys.len(), "step");
+                print(&format!("pinned {name} with {steps} in {}", cache.address()));
+            }
+            return Ok(ExitCode::SUCCESS);
         }
-    }
-    Ok(lacking)
+        (0, steps) => format!("what somebody says of {}", printer::count(steps, "step")),
+        (trees, _) => printer::count(trees, "tree"),
+    };
+    Err(Problem::new(Failure::Input, format!("{} lacks {lacks} of {name}", cache.address()))
+        .help(format!("vsbuild cache push {name} --to {}", args.address)))
 }
 
 pub(super) fn unpin(context: &Context, address: &Address, name: &str) -> Result<ExitCode, Problem> {
     let cache = super::there(context, address)?;
     if cache.unpin(&called(name)).map_err(|error| explain::cache(&error))? {
+        if context.global.json {
+            print_json(&json!({ "cache": cache.address(), "name": called(name) }));
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let message = format!("`{name}` is not pinned in {}", cache.address());

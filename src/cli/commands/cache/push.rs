@@ -10,7 +10,7 @@ use fs_err as fs;
 use serde_json::json;
 
 use crate::{
-    cache::{Parcel, PushPlan},
+    cache::{Cache, Parcel, PushPlan},
     cli::{
         args::Push as Args,
         context::{self, Context},
@@ -23,6 +23,7 @@ use crate::{
     plan::{Plan, StepId},
     realise::{self, DISK, Realised, World},
     recipe::Name,
+    remote::Address,
     store::{Scratch, Store},
     tree::{ContentHasher, Draft, Inode, Kind, Meta, Node, Time, Tree},
 };
@@ -37,6 +38,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, Problem> {
     let shared =
         realise::closure(&plan, &goals, &store).map_err(|error| super::not_made(context, error))?;
     let cache = super::at(context, &args.to)?;
+    refuse_others(&args.to, &cache)?;
     let mut parcel = Parcel { trees: shared.trees.clone(), ..Parcel::default() };
     parcel.statements =
         Signer::new(context, args.key.as_deref(), &shared)?.sign(context, &shared, &store)?;
@@ -68,6 +70,21 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, Problem> {
     let sent = sent.map_err(|error| explain::cache(&error))?;
     tell(context, cache.address(), &names, &sent);
     Ok(ExitCode::SUCCESS)
+}
+
+/// A directory with something else in it is hardly meant.
+fn refuse_others(to: &Address, cache: &Cache) -> Result<(), Problem> {
+    let Address::Directory(dir) = to else { return Ok(()) };
+    let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    // What begins with a dot is of a push that was broken off, or of the file system.
+    let mut others =
+        entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+    if others.next().is_none() || cache.check().map_err(|error| explain::cache(&error))? {
+        return Ok(());
+    }
+    let message = format!("{} is no cache, and it is not empty", dir.display());
+    Err(Problem::new(Failure::Input, message)
+        .help("name a directory of its own for the cache; it need not be there yet"))
 }
 
 fn tell(context: &Context, address: &str, names: &[Name], sent: &PushPlan) {

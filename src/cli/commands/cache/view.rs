@@ -58,7 +58,7 @@ pub(super) fn list(context: &Context, address: &Address) -> Result<ExitCode, Pro
         print(&format!("{count} signed by {}", policy.who(*id)));
     }
     for (name, pin) in &pins {
-        print(&format!("pinned: {name}  ({})", pin.reason));
+        print(&format!("pinned: {name}  ({})", pin.reason.escape_debug()));
     }
     Ok(ExitCode::SUCCESS)
 }
