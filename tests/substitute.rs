@@ -429,8 +429,50 @@ fn who_is_trusted_alone_and_lies_is_found_out_by_a_build() {
     let other = Other::new(&lab, "other");
     let key = public("a");
     let args = [&["build", "top"][..], &from(cache.to_str().unwrap(), &key)].concat();
-    let differs = other.run(&args).bad(4);
-    assert!(differs.contains("top came out as"), "{differs}");
+    let alarm = other.run(&args).bad(4);
+    let names = [format!("a ({})", self::key("a").public().id()), "this machine".to_owned()];
+    assert!(alarm.contains("top came out differently"), "{alarm}");
+    assert!(names.iter().all(|name| alarm.contains(name)), "{alarm}");
+    // What was taken stays what is believed until somebody says otherwise.
+    let differs = other.run(&["build", "top", "--no-substitute"]).bad(4);
+    assert!(differs.contains("top came out as") && differs.contains("store forget"), "{differs}");
+}
+
+#[test]
+fn a_package_needs_as_many_as_the_strictest_step_that_it_goes_into() {
+    let lab = lab();
+    let (cache, poison) = pushed(&lab);
+    let (output, _) = lab.build("root");
+    // Of the package in `root`, the one that is trusted says that it is another tree that the cache has.
+    let poison: Digest = poison.as_str().unwrap().parse().unwrap();
+    push_saying(&lab, "root", Path::new(&cache), |stated| {
+        let mut stated = stated.clone();
+        stated.claims.retain(|claim| claim.name == "app 1.0");
+        stated.claims.iter_mut().for_each(|claim| claim.output = poison);
+        if stated.claims.is_empty() { Vec::new() } else { vec![said(&stated, &key("a"))] }
+    });
+    let build = |name: &str, rule: &str| {
+        let other = Other::new(&lab, name);
+        let keys = public("a");
+        other.configure(&format!("[trust]\nkeys = [\"{keys}\"]\n{rule}"));
+        let args = ["build", "root", "--json", "--substituter", &cache];
+        let ran = other.run(&args);
+        (ran.code, ran.stdout, ran.stderr)
+    };
+    let who = format!("a ({})", key("a").public().id());
+    let (code, made, note) = build("trusting", "[trust.recipes.tools]\nneed = 2\n");
+    assert_eq!(code, Some(0), "{note}");
+    assert_ne!(json(&made)["output"], output, "a rule for another recipe does not matter here");
+    let b = public("b");
+    for (name, rule) in [("two", "need = 2"), ("others", &format!("keys = [\"{b}\"]"))] {
+        let rule = format!("[trust.recipes.root]\n{rule}\n");
+        let (code, alarm, note) = build(name, &rule);
+        // It is made here, and so it is found out who lied.
+        assert_eq!(code, Some(4), "{note}");
+        assert!(note.contains("app 1.0 is made here"), "{note}");
+        assert!(alarm.contains("app 1.0 came out differently"), "{alarm}");
+        assert!(alarm.contains("this machine") && alarm.contains(&who), "{alarm}");
+    }
 }
 
 #[test]
@@ -443,8 +485,10 @@ fn a_disk_is_compared_with_what_others_say_of_it() {
     let (out, key) = (other.dir.join("out"), public("a"));
     let args = ["image", "tiny", "--out", out.to_str().unwrap()];
     let args = [&args[..], &from(cache.to_str().unwrap(), &key)].concat();
-    let differs = other.run_without_mirror(&args).bad(4);
-    assert!(differs.contains("the disk of tiny came out as"), "{differs}");
+    let alarm = other.run_without_mirror(&args).bad(4);
+    let names = [format!("a ({})", self::key("a").public().id()), "this machine".to_owned()];
+    assert!(alarm.contains("tiny came out differently"), "{alarm}");
+    assert!(names.iter().all(|name| alarm.contains(name)), "{alarm}");
     assert!(!out.join("tiny/disk.img").exists());
 }
 

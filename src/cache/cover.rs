@@ -1,6 +1,6 @@
 //! Which segments make up a blob.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::index::Index;
 use crate::{digest::Digest, tree::Content};
@@ -21,6 +21,11 @@ pub(super) struct Place {
 impl Place {
     fn end(&self) -> u64 {
         self.start + self.length
+    }
+
+    /// The greater, the better it goes on: the further it reaches, and of those that reach as far, one and the same.
+    fn reach(&self) -> (u64, Reverse<(Digest, u64, u64)>) {
+        (self.end(), Reverse((self.pack, self.start, self.offset)))
     }
 
     /// Whether it is all of a blob.
@@ -59,19 +64,25 @@ impl Places {
 
     fn cover_with(&self, content: &Content, may: impl Fn(&Digest) -> bool) -> Option<Vec<Place>> {
         let places = self.0.get(&content.digest).map_or(&[][..], Vec::as_slice);
-        let usable =
-            || places.iter().filter(|place| place.end() <= content.size && may(&place.pack));
-        if let Some(whole) = usable().filter(|place| place.is_whole(content)).min() {
-            return Some(vec![*whole]);
+        let usable = places.iter().filter(|place| place.end() <= content.size && may(&place.pack));
+        let mut usable: Vec<&Place> = usable.collect();
+        if let Some(whole) = usable.iter().filter(|place| place.is_whole(content)).min() {
+            return Some(vec![**whole]);
         }
+        usable.sort_unstable();
+        let mut usable = usable.into_iter().peekable();
+        let mut furthest: Option<&Place> = None;
         let mut cover: Vec<Place> = Vec::new();
         for (start, length) in content.data() {
             // What was taken last may reach into this stretch already.
             let mut at = cover.last().map_or(0, Place::end).max(start);
             while at < start + length {
-                let begun = usable().filter(|place| place.start <= at && place.end() > at);
-                let next =
-                    begun.max_by_key(|place| (place.end(), std::cmp::Reverse(place.pack)))?;
+                // A blob may have very many places: each is looked at once.
+                while let Some(begun) = usable.next_if(|place| place.start <= at) {
+                    furthest =
+                        furthest.into_iter().chain([begun]).max_by_key(|place| place.reach());
+                }
+                let next = furthest.filter(|place| place.end() > at)?;
                 cover.push(*next);
                 at = next.end();
             }
@@ -82,8 +93,13 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
-    use crate::{cache::Segment, tree::Hole};
+    use crate::{
+        cache::Segment,
+        tree::{HOLE_MIN, Hole},
+    };
 
     fn content(size: u64, holes: &[(u64, u64)]) -> Content {
         let holes = holes.iter().map(|&(start, length)| Hole { start, length }).collect();
@@ -123,6 +139,24 @@ mod tests {
         assert_eq!(covered(&places(&[&[(0, 4), (5, 5)]]), &whole), None);
         assert_eq!(covered(&places(&[&[(0, 4), (4, 7)]]), &whole), None);
         assert_eq!(covered(&places(&[]), &whole), None);
+    }
+
+    #[test]
+    fn each_place_of_a_blob_is_looked_at_once_however_many_there_are() {
+        let stretch = 2 * HOLE_MIN;
+        let count = 400;
+        let holes: Vec<_> = (0..count).map(|at| (at * stretch + HOLE_MIN, HOLE_MIN)).collect();
+        let stretches: Vec<_> = (0..count).map(|at| (at * stretch, HOLE_MIN)).collect();
+        let (here, there) = stretches.split_at(200);
+        let (places, content) = (places(&[there, here]), content(count * stretch, &holes));
+        let looked = Cell::new(0);
+        let cover = places.cover_with(&content, |_| {
+            looked.set(looked.get() + 1);
+            true
+        });
+        let cover = cover.unwrap().into_iter().map(|place| (place.start, place.length));
+        assert_eq!(cover.collect::<Vec<_>>(), stretches);
+        assert_eq!(looked.get(), count);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    io::{self, Read},
     os::unix::fs::FileExt,
     path::PathBuf,
     sync::{
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     digest::{Digest, Hasher},
     store::{self, Scratch, Store},
-    tree::{Content, Tree},
+    tree::{Content, Hole, Tree},
 };
 
 /// The most bytes of a manifest, unpacked.
@@ -89,13 +89,20 @@ impl Cache {
     pub fn tree(&self, tree: &Digest) -> Result<Option<Tree>, Error> {
         let item = Item::Tree(*tree);
         let Some(bytes) = self.remote.get(&item.name(), SMALL_MOST)? else { return Ok(None) };
-        let manifest =
-            pack::unpack(&bytes, LONGEST_MANIFEST).map_err(|error| self.wrong(&item, error))?;
-        let found = Digest::of(&manifest);
+        // A few bytes may unpack to very many: these come into memory only if they are what was asked for.
+        let found = unpacked(&bytes).map_err(|error| self.wrong(&item, error))?;
         if found != *tree {
             return Err(self.wrong(&item, format!("it is the tree {found}")));
         }
-        Tree::decode(&manifest).map(Some).map_err(|error| self.wrong(&item, error))
+        let manifest =
+            pack::unpack(&bytes, LONGEST_MANIFEST).map_err(|error| self.wrong(&item, error))?;
+        let tree = Tree::decode(&manifest).map_err(|error| self.wrong(&item, error))?;
+        // Not every tree was signed by somebody.
+        if let Some(content) = tree.contents().find(|content| !holds_its_holes(content)) {
+            let why = format!("the blob {} has zeros behind its end", content.digest);
+            return Err(self.wrong(&item, why));
+        }
+        Ok(Some(tree))
     }
 
     /// Where the blobs of a tree are, if the cache says so.
@@ -103,6 +110,20 @@ impl Cache {
         let item = Item::Way(*tree);
         let Some(bytes) = self.remote.get(&item.name(), SMALL_MOST)? else { return Ok(None) };
         Way::unpack(&bytes).map(Some).map_err(|error| self.wrong(&item, error))
+    }
+
+    /// The same for a tree that is known. A way to more packs than the tree has pieces is refused, since of each of them an
+    /// index would have to be read and kept.
+    fn way_to(&self, tree: &Tree) -> Result<Option<Way>, Error> {
+        let digest = tree.digest();
+        let Some(way) = self.way(&digest)? else { return Ok(None) };
+        let most = tree.contents().map(pieces).fold(0, u64::saturating_add);
+        let count = way.packs.len();
+        if count as u64 > most {
+            let why = format!("it leads to {count} packs, but its tree needs {most} at most");
+            return Err(self.wrong(&Item::Way(digest), why));
+        }
+        Ok(Some(way))
     }
 
     /// What a pack has, if the cache says so.
@@ -133,13 +154,13 @@ impl Cache {
             let gone = tree.contents().filter(|content| !store.has_blob(&content.digest));
             missing.extend(gone.map(|content| (content.digest, content)));
             if missing.len() > before {
-                lacking.push(tree.digest());
+                lacking.push(tree);
             }
         }
         if missing.is_empty() {
             return Ok(());
         }
-        let ways = crowd::each(&lacking, SMALL, |tree| self.way(tree))?;
+        let ways = crowd::each(&lacking, SMALL, |tree| self.way_to(tree))?;
         let sizes: BTreeMap<Digest, u64> =
             ways.into_iter().flatten().flat_map(|way| way.packs).collect();
         let packs: Vec<Digest> = sizes.keys().copied().collect();
@@ -332,6 +353,30 @@ impl Cache {
         }
         Ok(false)
     }
+}
+
+/// The digest of a manifest that lies packed in a cache.
+fn unpacked(bytes: &[u8]) -> io::Result<Digest> {
+    // By itself, zstd refuses what needs a window of more than 128 MiB.
+    let decoder = zstd::stream::read::Decoder::with_buffer(bytes)?;
+    let mut hasher = Hasher::default();
+    if io::copy(&mut decoder.take(LONGEST_MANIFEST + 1), &mut hasher)? > LONGEST_MANIFEST {
+        let why = format!("it is longer than {LONGEST_MANIFEST} bytes, unpacked");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(hasher.finish())
+}
+
+/// Whether all that is said to be zeros is within a blob.
+fn holds_its_holes(content: &Content) -> bool {
+    let end = |hole: &Hole| hole.start.checked_add(hole.length);
+    content.holes.iter().all(|hole| end(hole).is_some_and(|end| end <= content.size))
+}
+
+/// The most packs that a blob can be spread over: each stretch between its zeros begins one, and goes on in another after as
+/// many bytes as a pack holds.
+fn pieces(content: &Content) -> u64 {
+    1 + content.holes.len() as u64 + content.size / PACK_SIZE
 }
 
 /// The bytes at a place of an unpacked pack.

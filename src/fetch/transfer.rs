@@ -1,7 +1,7 @@
 use std::{
     io::{self, Read, Seek, SeekFrom},
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use reqwest::{
@@ -17,6 +17,11 @@ use crate::digest::Digest;
 const PIECE: usize = 64 << 10;
 /// A server that wants to be left alone for longer is given up.
 const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
+/// So long a server may take to come into its stride.
+const START: Duration = Duration::from_secs(30);
+/// From then on a server that on average delivers fewer bytes a second is as good as one that does not answer: without this,
+/// a byte now and then would keep us for as long as it likes.
+const SLOWEST: u64 = 1 << 10;
 
 /// What is known of the bytes beforehand.
 #[derive(Debug, Clone, Copy)]
@@ -98,11 +103,11 @@ pub(crate) fn transfer(
         if let Some(file) = origin.file() {
             let mut file = fs_err::File::open(file).map_err(unreadable)?;
             file.seek(SeekFrom::Start(resumed)).map_err(unreadable)?;
-            receive(&mut file, expected, landing, reached)?;
+            receive(&mut file, expected, landing, reached, Instant::now())?;
         } else {
             let mut response = ask(origin, expected, landing)?;
             resumed = landing.length();
-            receive(&mut response, expected, landing, reached)?;
+            receive(&mut response, expected, landing, reached, Instant::now())?;
         }
     }
     check(expected, landing, resumed)?;
@@ -219,13 +224,16 @@ fn whole(
     }
 }
 
+/// Takes what a place delivers since `since`.
 fn receive(
     reader: &mut dyn Read,
     expected: Expected,
     landing: &mut Landing,
     reached: &dyn Fn(u64),
+    since: Instant,
 ) -> Result<(), Failure> {
     reached(landing.length());
+    let begun = landing.length();
     let mut piece = vec![0; PIECE];
     loop {
         let count = match reader.read(&mut piece) {
@@ -243,6 +251,11 @@ fn receive(
         }
         landing.append(piece.get(..count).unwrap_or_default()).map_err(Failure::Kept)?;
         reached(landing.length());
+        let late = since.elapsed().saturating_sub(START).as_secs();
+        if landing.length() - begun < late.saturating_mul(SLOWEST) {
+            let at = landing.length();
+            return Err(Failure::Transient(format!("slower than 1 KiB a second after {at} bytes")));
+        }
     }
 }
 
@@ -270,5 +283,47 @@ fn check(expected: Expected, landing: &Landing, resumed: u64) -> Result<(), Fail
             Err(Failure::Wrong { why, resumed })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Delivers one byte at a time.
+    struct Trickle<'b>(&'b [u8]);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let most = buffer.len().min(1);
+            self.0.read(buffer.get_mut(..most).unwrap_or_default())
+        }
+    }
+
+    /// What of so many bytes lands that began to come `seconds` ago, and how that ends.
+    fn received(mut from: impl Read, seconds: u64) -> (u64, Result<(), Failure>) {
+        let since = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        let mut landing = Landing::memory();
+        let ended = receive(&mut from, Expected::AtMost(1 << 20), &mut landing, &|_| (), since);
+        (landing.length(), ended)
+    }
+
+    #[test]
+    fn a_server_that_trickles_may_deliver_another_time() {
+        let bytes = vec![7; 100_000];
+        let (landed, ended) = received(Trickle(&bytes), 60);
+        let Err(Failure::Transient(why)) = ended else { panic!("{ended:?}") };
+        assert!(why.contains("slower than 1 KiB a second after 1 bytes"), "{why}");
+        assert_eq!(landed, 1, "what has landed is good");
+    }
+
+    #[test]
+    fn a_server_that_is_slow_but_not_so_slow_is_waited_for() {
+        let bytes = vec![7; 100_000];
+        let (landed, ended) = received(&bytes[..], 60);
+        assert!(ended.is_ok() && landed == 100_000, "{landed}: {ended:?}");
+        // At the beginning nothing is too slow.
+        let (landed, ended) = received(Trickle(&bytes[..5000]), 1);
+        assert!(ended.is_ok() && landed == 5000, "{landed}: {ended:?}");
     }
 }

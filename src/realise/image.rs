@@ -153,14 +153,15 @@ fn write_disk(
     let partial = dir.join(format!(".{DISK}.partial"));
     let file = File::options().read(true).write(true).create(true).truncate(true).open(&partial)?;
     let sha256 = lay::lay(size, raw.pieces(), world.store, &file, world.host.jobs)?;
+    // What is recorded may be what others say, and then it is told who they are.
+    if let Some(from) = world.substituters {
+        substitute::object(from.policy(), &realised.answers, name, key, &sha256)?;
+    }
     if let Some(before) = world.store.realisation(key)?
         && before.output != sha256
     {
         let (name, before) = (format!("the disk of {name}"), before.output);
         return Err(Error::Differs { name, key: *key, before, now: sha256 });
-    }
-    if let Some(from) = world.substituters {
-        substitute::object(from.policy(), &realised.answers, name, key, &sha256)?;
     }
     fs::rename(&partial, &target)?;
     let (name, inputs) = (name.to_owned(), vec![disk.rootfs]);

@@ -369,7 +369,7 @@ impl Maker<'_> {
             (Some(output), _) if store.has_tree(&output) => return Ok((output, How::Found)),
             // Its key was not known when others were asked, since it has an input that was made only now.
             (None, Some(others)) => {
-                if let Some(output) = others.take(name, derivation)?
+                if let Some(output) = others.take(id, derivation)?
                     && others.pull_one(id, &output)?
                 {
                     return Ok((output, How::Substituted));
@@ -391,12 +391,13 @@ impl Maker<'_> {
         };
         let tree = result.map_err(|source| Error::Build { name: name.to_owned(), source })?;
         let output = store.put_tree(&tree)?;
+        // What is recorded may be what others say, and then it is told who they are.
+        if let Some(others) = self.others {
+            others.object(name, key, &output)?;
+        }
         if let Some(before) = recorded()?.filter(|before| *before != output) {
             let (name, key) = (name.to_owned(), *key);
             return Err(Error::Differs { name, key, before, now: output });
-        }
-        if let Some(others) = self.others {
-            others.object(name, key, &output)?;
         }
         let inputs = derivation.inputs().into_iter().copied().collect();
         let name = name.to_owned();

@@ -25,6 +25,8 @@ pub(super) struct Others<'a> {
     store: &'a Store,
     watch: &'a dyn Watch,
     answers: Answers,
+    /// By step: the recipes whose rules hold for it.
+    rules: Vec<BTreeSet<&'a str>>,
 }
 
 /// What became of what others say of one step.
@@ -59,7 +61,7 @@ impl<'a> Others<'a> {
             watch.see(Event::Note { text });
             from.ask(&keys)?
         };
-        let others = Self { plan, from, store, watch, answers };
+        let others = Self { plan, from, store, watch, answers, rules: rules(plan) };
         others.tell();
         let refused = others.answers.refused();
         for refused in refused.iter().take(TOLD) {
@@ -85,7 +87,7 @@ impl<'a> Others<'a> {
                 continue;
             }
             let Some(derivation) = survey::resolve(&step.derivation, outputs) else { continue };
-            match self.decide(&step.name, &derivation)? {
+            match self.decide(id, &derivation)? {
                 Taken::Output(_) if matches!(derivation, Derivation::Disk(_)) => (),
                 Taken::Output(output) => outputs[id.index()] = Some(output),
                 Taken::TooFew(have, need) => few.push((&step.name, have, need)),
@@ -107,16 +109,17 @@ impl<'a> Others<'a> {
     /// What others say that one step came to, if it is believed; then it is recorded.
     pub(super) fn take(
         &self,
-        name: &str,
+        id: StepId,
         derivation: &Derivation<Digest>,
     ) -> Result<Option<Digest>, Error> {
-        Ok(match self.decide(name, derivation)? {
+        Ok(match self.decide(id, derivation)? {
             Taken::Output(output) => Some(output),
             Taken::TooFew(..) | Taken::Nothing => None,
         })
     }
 
-    fn decide(&self, name: &str, derivation: &Derivation<Digest>) -> Result<Taken, Error> {
+    fn decide(&self, id: StepId, derivation: &Derivation<Digest>) -> Result<Taken, Error> {
+        let name = &self.plan.step(id).name;
         let key = derivation.key();
         let key = key.digest();
         // Another program may have made it meanwhile.
@@ -127,7 +130,8 @@ impl<'a> Others<'a> {
         if said.is_empty() {
             return Ok(Taken::Nothing);
         }
-        match self.from.policy().judge(name, &said, None) {
+        let rules: Vec<&str> = self.rules[id.index()].iter().copied().collect();
+        match self.from.policy().judge(&rules, &said, None) {
             Verdict::Take { output, by } => {
                 let heard = self.answers.of(key).iter();
                 let heard = heard.filter(|one| one.output == output && by.contains(&one.by));
@@ -137,13 +141,13 @@ impl<'a> Others<'a> {
                     vouched.push(self.store.put_statement(bytes)?);
                 }
                 let inputs = derivation.inputs().into_iter().copied().collect();
-                let made = Realisation { name: name.to_owned(), output, inputs, vouched };
+                let made = Realisation { name: name.clone(), output, inputs, vouched };
                 self.store.record(key, &made)?;
                 Ok(Taken::Output(output))
             }
             Verdict::TooFew { have, need, .. } => Ok(Taken::TooFew(have, need)),
             Verdict::Alarm { sides } => {
-                Err(Error::Disagree { name: name.to_owned(), key: *key, sides })
+                Err(Error::Disagree { name: name.clone(), key: *key, sides })
             }
         }
     }
@@ -259,7 +263,7 @@ pub(super) fn object(
     output: &Digest,
 ) -> Result<(), Error> {
     let said = answers.said(key);
-    match policy.judge(name, &said, Some(*output)) {
+    match policy.judge(&[name], &said, Some(*output)) {
         Verdict::Alarm { sides } if !said.is_empty() => {
             Err(Error::Disagree { name: name.to_owned(), key: *key, sides })
         }
@@ -291,4 +295,23 @@ fn questions(plan: &Plan, goals: &[StepId], outputs: &[Option<Digest>]) -> Vec<S
         super::is_stated(&plan.step(*id).derivation) && (unknown(*id) || packages(*id).any(unknown))
     });
     asked.collect()
+}
+
+/// By step: the recipes whose rules hold for it. These are those that it is made for by name; for what a recipe is made of
+/// without being one, as a package and a set of packages, those of all steps that it goes into: else what one builder sent
+/// would go into an output on which more should agree.
+fn rules(plan: &Plan) -> Vec<BTreeSet<&str>> {
+    let mut rules: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); plan.steps.len()];
+    for (name, id) in &plan.recipes {
+        rules[id.index()].insert(name.as_str());
+    }
+    let own: Vec<bool> = rules.iter().map(|names| !names.is_empty()).collect();
+    // A step comes after all that it needs.
+    for (id, step) in plan.iter().rev() {
+        let names = rules[id.index()].clone();
+        for below in step.needs().into_iter().filter(|below| !own[below.index()]) {
+            rules[below.index()].extend(&names);
+        }
+    }
+    rules
 }

@@ -159,9 +159,10 @@ impl Policy {
         self.keys.clone().with(more)
     }
 
-    /// How many must agree on an output of a recipe.
-    pub fn need(&self, name: &str) -> usize {
-        self.recipes.get(name).and_then(|rule| rule.need).unwrap_or(self.need)
+    /// How many must agree on an output that goes into all of these recipes: as many as the strictest of them needs.
+    pub fn need(&self, names: &[&str]) -> usize {
+        let need = |name: &&str| self.recipes.get(*name).and_then(|rule| rule.need);
+        names.iter().map(|name| need(name).unwrap_or(self.need)).max().unwrap_or(self.need)
     }
 
     /// What counts of all that one cache sends about one output: everything, but where the cache has a need of its own, only
@@ -173,9 +174,15 @@ impl Policy {
         if outputs.len() > 1 || keys.len() >= need { said.to_vec() } else { Vec::new() }
     }
 
-    /// Decides about an output of `name` from what opened statements say of it, each key as often as it likes but counted
-    /// once, and from what came of it on this machine, which counts as one more.
-    pub fn judge(&self, name: &str, said: &[(KeyId, Digest)], local: Option<Digest>) -> Verdict {
+    /// Decides about an output from what opened statements say of it, each key as often as it likes but counted once, and
+    /// from what came of it on this machine, which counts as one more. `names` are the recipes whose rules hold for it, all
+    /// of them: for most outputs their own alone.
+    pub fn judge(
+        &self,
+        names: &[&str],
+        said: &[(KeyId, Digest)],
+        local: Option<Digest>,
+    ) -> Verdict {
         let heard = said.iter().filter(|(by, _)| self.keys.believed(*by) != Believed::Revoked);
         let mut sides: BTreeMap<Digest, BTreeSet<Who>> = BTreeMap::new();
         for (by, output) in heard {
@@ -185,12 +192,12 @@ impl Policy {
             sides.entry(output).or_default().insert(Who::Here);
         }
         let mut sides = sides.into_iter();
-        let need = self.need(name);
+        let need = self.need(names);
         match (sides.next(), sides.next()) {
             (None, _) => Verdict::TooFew { output: None, have: 0, need },
             (Some((output, who)), None) => {
                 let counted: BTreeSet<&Who> =
-                    who.iter().filter(|who| self.counts(name, who)).collect();
+                    who.iter().filter(|who| self.counts(names, who)).collect();
                 let have = counted.len();
                 if have >= need.max(1) {
                     let by = counted.into_iter().filter_map(|who| match who {
@@ -216,12 +223,12 @@ impl Policy {
         Who::Key(id, self.keys.name(id).or_else(at).map(str::to_owned))
     }
 
-    /// Whether somebody's word counts for a recipe.
-    fn counts(&self, name: &str, who: &Who) -> bool {
-        let only = self.recipes.get(name).and_then(|rule| rule.keys.as_ref());
-        match (who, only) {
-            (Who::Key(id, _), Some(only)) => only.contains(id),
-            (Who::Key(..), None) | (Who::Here, _) => true,
+    /// Whether somebody's word counts for all of these recipes.
+    fn counts(&self, names: &[&str], who: &Who) -> bool {
+        let mut only = names.iter().filter_map(|name| self.recipes.get(*name)?.keys.as_ref());
+        match who {
+            Who::Key(id, _) => only.all(|only| only.contains(id)),
+            Who::Here => true,
         }
     }
 }
@@ -265,29 +272,29 @@ mod tests {
             // Nothing is taken because nobody said anything, even where none is needed.
             (0, vec![], None),
         ] {
-            let verdict = policy(need).judge("hello", &said(&list), None);
+            let verdict = policy(need).judge(&["hello"], &said(&list), None);
             assert_eq!(taken(&verdict), by, "{need} of {list:?}: {verdict:?}");
         }
     }
 
     #[test]
     fn too_few_says_how_many_there_are() {
-        let verdict = policy(3).judge("hello", &said(&[("a", "x"), ("b", "x")]), None);
+        let verdict = policy(3).judge(&["hello"], &said(&[("a", "x"), ("b", "x")]), None);
         assert_eq!(verdict, Verdict::TooFew { output: Some(Digest::of("x")), have: 2, need: 3 });
     }
 
     #[test]
     fn a_local_build_counts_as_one() {
         let (policy, x) = (policy(2), Digest::of("x"));
-        assert_eq!(taken(&policy.judge("hello", &said(&[("a", "x")]), Some(x))), Some(1));
-        assert_eq!(taken(&policy.judge("hello", &[], Some(x))), None);
+        assert_eq!(taken(&policy.judge(&["hello"], &said(&[("a", "x")]), Some(x))), Some(1));
+        assert_eq!(taken(&policy.judge(&["hello"], &[], Some(x))), None);
     }
 
     #[test]
     fn two_who_disagree_are_an_alarm_however_many_agree() {
         let list = said(&[("a", "x"), ("b", "x"), ("c", "y")]);
         for need in [1, 2, 3] {
-            let Verdict::Alarm { sides } = policy(need).judge("hello", &list, None) else {
+            let Verdict::Alarm { sides } = policy(need).judge(&["hello"], &list, None) else {
                 panic!("no alarm");
             };
             let of = |output: &str| {
@@ -301,16 +308,16 @@ mod tests {
         for (list, local) in
             [(said(&[("a", "x"), ("a", "y")]), None), (said(&[("a", "x")]), Some(Digest::of("y")))]
         {
-            let verdict = policy(1).judge("hello", &list, local);
+            let verdict = policy(1).judge(&["hello"], &list, local);
             assert!(matches!(verdict, Verdict::Alarm { .. }), "{verdict:?}");
         }
     }
 
     #[test]
     fn a_revoked_key_neither_helps_nor_alarms() {
-        let verdict = policy(2).judge("hello", &said(&[("a", "x"), ("r", "x")]), None);
+        let verdict = policy(2).judge(&["hello"], &said(&[("a", "x"), ("r", "x")]), None);
         assert_eq!(taken(&verdict), None);
-        let verdict = policy(1).judge("hello", &said(&[("a", "x"), ("r", "y")]), None);
+        let verdict = policy(1).judge(&["hello"], &said(&[("a", "x"), ("r", "y")]), None);
         assert_eq!(taken(&verdict), Some(1));
     }
 
@@ -319,14 +326,43 @@ mod tests {
         let rule = Rule { need: Some(2), keys: Some([key("a").id(), key("b").id()].into()) };
         let policy = Policy { recipes: BTreeMap::from([("kernel".to_owned(), rule)]), ..policy(1) };
         let judge =
-            |name: &str, list: &[(&str, &str)]| taken(&policy.judge(name, &said(list), None));
+            |name: &str, list: &[(&str, &str)]| taken(&policy.judge(&[name], &said(list), None));
         assert_eq!(judge("hello", &[("c", "x")]), Some(1));
         assert_eq!(judge("kernel", &[("a", "x")]), None);
         assert_eq!(judge("kernel", &[("a", "x"), ("c", "x")]), None);
         assert_eq!(judge("kernel", &[("a", "x"), ("b", "x"), ("c", "x")]), Some(2));
         // Whose word does not count to take it can still be a reason not to.
         let list = said(&[("a", "x"), ("b", "x"), ("c", "y")]);
-        assert!(matches!(policy.judge("kernel", &list, None), Verdict::Alarm { .. }));
+        assert!(matches!(policy.judge(&["kernel"], &list, None), Verdict::Alarm { .. }));
+    }
+
+    #[test]
+    fn what_goes_into_several_recipes_needs_what_the_strictest_needs() {
+        let rule = |need, keys: Option<[&str; 2]>| Rule {
+            need,
+            keys: keys.map(|keys| keys.map(|name| key(name).id()).into()),
+        };
+        let rules = [
+            ("easy", rule(Some(1), None)),
+            ("three", rule(Some(3), None)),
+            ("of-a-b", rule(None, Some(["a", "b"]))),
+            ("of-b-c", rule(None, Some(["b", "c"]))),
+        ];
+        let recipes = rules.map(|(name, rule)| (name.to_owned(), rule)).into();
+        let policy = Policy { recipes, ..policy(2) };
+        let judge = |names: &[&str], list: &[&str]| {
+            let list: Vec<_> = list.iter().map(|by| (*by, "x")).collect();
+            taken(&policy.judge(names, &said(&list), None))
+        };
+        assert_eq!(judge(&["easy"], &["a"]), Some(1));
+        assert_eq!(judge(&["easy", "hello"], &["a"]), None, "the others need two");
+        assert_eq!(judge(&["hello", "easy"], &["a", "b"]), Some(2));
+        assert_eq!(judge(&["easy", "three"], &["a", "b"]), None);
+        assert_eq!(judge(&["three", "easy"], &["a", "b", "c"]), Some(3));
+        assert_eq!(judge(&["of-a-b", "of-b-c"], &["a", "b", "c"]), None, "only b is of both");
+        assert_eq!(judge(&["of-a-b", "three"], &["a", "b", "c"]), None);
+        assert_eq!(judge(&[], &["a"]), None);
+        assert_eq!(judge(&[], &["a", "b"]), Some(2));
     }
 
     #[test]
@@ -362,7 +398,7 @@ mod tests {
             let output = |output: usize| ["x", "y"][output];
             let words: Vec<_> = list.iter().map(|(by, what)| (name(*by), output(*what))).collect();
             let local = local.map(|what| Digest::of(output(what)));
-            let verdict = policy(need).judge("hello", &said(&words), local);
+            let verdict = policy(need).judge(&["hello"], &said(&words), local);
             let mut outputs: BTreeSet<_> = words.iter().map(|(_, what)| Digest::of(what)).collect();
             outputs.extend(local);
             let voices: BTreeSet<_> = words.iter().map(|(by, _)| by).collect();

@@ -1,9 +1,16 @@
 //! Caches that are down, slow, cut off, that lost something or have something wrong.
 
-use std::{collections::BTreeMap, fs, net::TcpListener, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read},
+    net::TcpListener,
+    path::Path,
+    process::Command,
+};
 
 use tempfile::tempdir;
-use vsbuild::cache::Way;
+use vsbuild::{cache::Way, digest::Digest};
 
 use crate::{
     common::Ran,
@@ -147,6 +154,53 @@ fn hints_that_mislead_are_replaced() {
             fs::write(file, "what is this").unwrap();
         }
     });
+}
+
+#[test]
+fn a_way_to_more_packs_than_its_tree_can_need_is_refused() {
+    a_push_repairs("ways to everywhere", |cache| {
+        for file in list(&cache.join("ways")) {
+            let text = zstd::decode_all(&fs::read(&file).unwrap()[..]).unwrap();
+            let mut way = Way::decode(&text).unwrap();
+            way.packs.extend((0..5000_u32).map(|number| (Digest::of(number.to_le_bytes()), 1)));
+            fs::write(&file, zstd::encode_all(way.encode().as_bytes(), 3).unwrap()).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_manifest_that_unpacks_to_very_much_never_comes_into_memory() {
+    let (machine, dir) = (Machine::new(), tempdir().unwrap());
+    let cache = dir.path().join("cache");
+    machine.origin.copy_of_cache(&cache);
+    let bomb = zstd::encode_all(io::repeat(0).take(500 << 20), 1).unwrap();
+    assert!(bomb.len() < 100_000);
+    for tree in list(&cache.join("trees")) {
+        fs::write(tree, &bomb).unwrap();
+    }
+    // As much memory as what is not damaged needs, in KiB.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -d 300000 && exec \"$0\" \"$@\""]);
+    let address = cache.to_str().unwrap();
+    let ran = Ran::of(wrapped(limited, &machine.pull(address, &[])).output().unwrap());
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    assert!(ran.stderr.contains("it is the tree"), "{ran:?}");
+    machine.is_sound();
+}
+
+/// A command as the last argument of another one.
+fn wrapped(mut outer: Command, inner: &Command) -> Command {
+    outer.arg(inner.get_program()).args(inner.get_args());
+    if let Some(dir) = inner.get_current_dir() {
+        outer.current_dir(dir);
+    }
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
 }
 
 #[test]

@@ -3,6 +3,10 @@
 use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 use tempfile::tempdir;
+use vsbuild::{
+    digest::Digest,
+    tree::{HOLE_MIN, Hole, Tree},
+};
 
 use crate::{
     common::Ran,
@@ -106,6 +110,87 @@ fn a_word_that_leads_to_another_disk_is_found_out() {
     assert_eq!(fs::read_to_string(&image).unwrap(), right);
 }
 
+/// Lets what a cache says of its one disk lead to a tree of somebody's own making: as the right one, but for the line of the
+/// disk, which `change` is given as SIZE, DISK and the holes.
+fn forge(cache: &Path, right: &Path, change: impl Fn(u64, &str, Vec<Hole>) -> String) {
+    let hex = |file: &Path| file.file_name().unwrap().to_str().unwrap().to_owned();
+    let place = |kind: &str, hex: &str| cache.join(kind).join(&hex[..2]).join(hex);
+    let image = list(&cache.join("images")).pop().unwrap();
+    let tree = hex(right);
+    let text = zstd::decode_all(&fs::read(right).unwrap()[..]).unwrap();
+    let content = Tree::decode(&text).unwrap().contents().next().unwrap().clone();
+    let text = String::from_utf8(text).unwrap();
+    let at = text.find(&format!("{} {}", content.size, content.digest)).unwrap();
+    let line = change(content.size, &content.digest.hex(), content.holes.to_vec());
+    let text = format!("{}{line}\n", &text[..at]);
+    let forged = Digest::of(&text).hex();
+    for (kind, bytes) in [
+        ("trees", zstd::encode_all(text.as_bytes(), 3).unwrap()),
+        ("ways", fs::read(place("ways", &tree)).unwrap()),
+    ] {
+        fs::create_dir_all(place(kind, &forged).parent().unwrap()).unwrap();
+        fs::write(place(kind, &forged), bytes).unwrap();
+    }
+    fs::write(&image, format!("vsbuild-image 1\n{forged}\n")).unwrap();
+}
+
+/// The spelling of a line with these holes.
+fn line(size: u64, disk: &str, holes: &[Hole]) -> String {
+    let holes = holes.iter().map(|hole| format!(" {}+{}", hole.start, hole.length));
+    format!("{size} {disk}{}", holes.collect::<String>())
+}
+
+#[test]
+fn who_makes_up_zeros_or_a_length_of_a_disk_changes_no_byte_of_it() {
+    let (machine, dir) = (Machine::new(), tempdir().unwrap());
+    let cache = dir.path().join("cache");
+    machine.origin.copy_of_cache(&cache);
+    machine.origin.push("tiny", &cache, &["--with-images"]);
+    let image = fs::read_to_string(list(&cache.join("images")).pop().unwrap()).unwrap();
+    let tree = image.lines().nth(1).unwrap();
+    let right = cache.join("trees").join(&tree[..2]).join(tree);
+    let out = machine.path().join("images");
+    let pull = || {
+        let more = ["--with-images", "--out", out.to_str().unwrap()];
+        Ran::of(machine.pull(cache.to_str().unwrap(), &more).output().unwrap())
+    };
+    let made = fs::read(machine.origin.image["files"][0]["path"].as_str().unwrap()).unwrap();
+    let disk = out.join("tiny/disk.img");
+    // Zeros where the disk has noise, between two parts of the same piece.
+    forge(&cache, &right, |size, disk, mut holes| {
+        let (start, end) = (holes[0].start + holes[0].length, holes[1].start);
+        let longest = holes.windows(2).map(|pair| (pair[0].start + pair[0].length, pair[1].start));
+        let (start, end) = longest.max_by_key(|(start, end)| end - start).unwrap_or((start, end));
+        assert!(end - start > 4 * HOLE_MIN);
+        let hole = Hole { start: start + HOLE_MIN, length: HOLE_MIN };
+        let from = usize::try_from(hole.start).unwrap();
+        assert!(made[from..][..usize::try_from(HOLE_MIN).unwrap()].iter().any(|byte| *byte != 0));
+        holes.push(hole);
+        holes.sort_by_key(|hole| hole.start);
+        line(size, disk, &holes)
+    });
+    let brought = json(&pull().good());
+    assert!(fs::read(&disk).unwrap() == made, "it has other zeros");
+    assert_eq!(brought["files"][0]["size"], made.len());
+    // Another length, for one who has the bytes already.
+    for length in [made.len() as u64 - (1 << 20), made.len() as u64 + (1 << 20)] {
+        forge(&cache, &right, |_, disk, _| line(length, disk, &[]));
+        pull().good();
+        assert!(fs::read(&disk).unwrap() == made, "it has another length");
+    }
+    // Zeros that are nowhere.
+    let length = u64::MAX / 4096 * 4096;
+    fs::remove_file(&disk).unwrap();
+    for hole in [Hole { start: 4096, length }, Hole { start: length, length: HOLE_MIN }] {
+        forge(&cache, &right, |size, disk, _| line(size, disk, &[hole]));
+        let ran = pull();
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        assert!(json(&ran.stdout)["error"].as_str().unwrap().contains("trees/"), "{ran:?}");
+        assert!(!disk.exists());
+    }
+    machine.is_sound();
+}
+
 /// A server of vsbuild's own that ends with the test.
 struct Served(std::process::Child, String);
 
@@ -156,7 +241,7 @@ fn a_server_of_our_own_takes_disks_and_looks_where_they_lead() {
     let other = list(&cache.join("trees")).into_iter().map(|tree| hex(&tree));
     let other = other.into_iter().find(|tree| !right.contains(tree)).unwrap();
     let name = format!("images/{}/{}", &hex(&image)[..2], hex(&image));
-    let absent = vsbuild::digest::Digest::of("absent").hex();
+    let absent = Digest::of("absent").hex();
     for (text, status) in [
         (right.clone(), "200"),
         (format!("vsbuild-image 1\n{other}\n"), "422"),
