@@ -193,7 +193,7 @@ fn who_takes_a_list_slowly_does_not_keep_others_from_theirs() {
     let pins = place.cache().join("pins");
     fs::create_dir_all(&pins).unwrap();
     // More than all buffers between here and there.
-    for number in 0..30_000 {
+    for number in 0..40_000 {
         fs::write(pins.join(format!("{number:0>200}")), "").unwrap();
     }
     place.configure("[serve.limits]\nstall = 1");
@@ -202,6 +202,8 @@ fn who_takes_a_list_slowly_does_not_keep_others_from_theirs() {
     let mut slow: Vec<(TcpStream, Vec<u8>)> = (0..8)
         .map(|_| {
             let mut stream = connect(&server.host);
+            // Else the system would take most of the list for us.
+            rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 64 << 10).unwrap();
             stream.write_all(asked.as_bytes()).unwrap();
             (stream, Vec::new())
         })
@@ -218,9 +220,12 @@ fn who_takes_a_list_slowly_does_not_keep_others_from_theirs() {
     };
     others(503);
     others(200);
-    for (mut stream, mut taken) in slow {
+    let whole = slow.into_iter().filter_map(|(mut stream, mut taken)| {
         let _ = stream.read_to_end(&mut taken);
         assert!(taken.starts_with(b"HTTP/1.1 200"));
-        assert!(!taken.ends_with(b"\r\n0\r\n\r\n"), "{} bytes are whole", taken.len());
-    }
+        taken.ends_with(b"\r\n0\r\n\r\n").then_some(taken.len())
+    });
+    // Whose turn had not come yet may have been fast enough at last.
+    let whole: Vec<usize> = whole.collect();
+    assert!(whole.len() < 8, "{whole:?} bytes are whole");
 }
