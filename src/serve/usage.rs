@@ -374,13 +374,13 @@ mod tests {
         put(&Item::pin("paper").unwrap(), 9);
         let before = usage.kept();
         let mut looked = 0;
-        usage.count_shelves(dir.path(), |shelf| {
+        usage.count_shelves(dir.path(), |at| {
             // Who holds the gate waits for no disk.
             let _gate = usage.gate.try_lock().unwrap();
             // On this shelf, on those before and after it, and on new ones.
             put(&pack(&format!("second {looked}")), 100);
             put(&Item::pin(&format!("pin-{looked}")).unwrap(), 7);
-            let here = first.iter().find(|item| item.name().as_str().starts_with(shelf));
+            let here = first.iter().find(|item| shelf(item.name().as_str()) == at);
             here.inspect(|item| drop_one(item));
             looked += 1;
         });

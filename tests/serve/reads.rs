@@ -157,7 +157,7 @@ fn a_list_that_cannot_be_whole_breaks_off() {
     let place = Place::new();
     let closed = place.cache().join("pins");
     fs::create_dir_all(&closed).unwrap();
-    fs::set_permissions(&closed, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
     // Even root is to be kept out.
     let serve = place.command();
     let mut command = Command::new("setpriv");
