@@ -24,6 +24,8 @@ const RENEW: Duration = Duration::from_secs(5 * 60);
 /// How long a push waits for a collection, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How far clocks may differ, in seconds, before a mark is one from the future.
+const SKEW: u64 = 5 * 60;
 /// The longest mark, in bytes.
 const LONGEST: u64 = 4096;
 
@@ -56,6 +58,26 @@ struct Text {
     act: Act,
     /// When it was written or renewed, in seconds since 1970.
     time: u64,
+}
+
+/// The text is no mark, or not one of now.
+#[derive(Debug, thiserror::Error)]
+pub enum BadMark {
+    /// It does not say what is done, and since when.
+    #[error("it is no mark: {0}")]
+    Text(#[from] serde_json::Error),
+    /// It would keep others away for too long.
+    #[error("it is from {0} s in the future; is the clock of who sends it right?")]
+    Future(u64),
+}
+
+/// Whether the text of a mark can be read and is not from the future, but for what clocks differ.
+pub fn check_mark(text: &[u8]) -> Result<(), BadMark> {
+    let text: Text = serde_json::from_slice(text)?;
+    match text.time.saturating_sub(now()) {
+        0..=SKEW => Ok(()),
+        ahead => Err(BadMark::Future(ahead)),
+    }
 }
 
 /// A mark in a cache, removed when it is dropped.

@@ -37,6 +37,7 @@ pub use image::{BadImage, Image};
 pub use index::{BadIndex, Index, Segment};
 pub use inventory::{Contents, Overview, Room};
 pub use layout::{FORMAT, Item};
+pub use mark::{BadMark, check_mark};
 pub use pack::{PACK_SIZE, PACKED_MOST, unpack};
 pub use pin::{Lacking, Pin};
 pub use push::{Parcel, PushPlan, Said};

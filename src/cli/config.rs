@@ -140,7 +140,7 @@ impl Config {
             )
         })?;
         let tokens = config.caches.iter_mut().filter_map(|cache| cache.token_file.as_mut());
-        for file in tokens.chain(config.sign.key.as_mut()) {
+        for file in tokens.chain(config.sign.key.as_mut()).chain(config.serve.files_mut()) {
             *file = path.parent().map_or_else(|| file.clone(), |dir| dir.join(&*file));
         }
         Ok(config)

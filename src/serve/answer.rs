@@ -20,7 +20,7 @@ use super::{
     network, read, upload,
 };
 
-/// The longest path that is written into the log.
+/// The most characters of a path that are written into the log.
 const LONGEST_PATH: usize = 300;
 
 /// Answers requests of one client.
@@ -69,10 +69,10 @@ impl Answering {
             network::client(peer, &forwarded(request.headers()), &desk.config.trusted_proxies);
         let (method, caller) = (request.method().clone(), desk.caller(request.headers()));
         let name = caller.as_ref().map_or("?", Caller::name);
-        // A URI has no spaces and no control characters: hyper does not take others.
-        let mut path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-        path.truncate(LONGEST_PATH);
-        let path = path.strip_prefix('/').filter(|path| !path.is_empty()).unwrap_or(&path);
+        let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+        let path = path.strip_prefix('/').filter(|path| !path.is_empty()).unwrap_or(path);
+        // hyper takes any UTF-8, but no spaces.
+        let path: String = path.chars().take(LONGEST_PATH).flat_map(char::escape_default).collect();
         let asked = format!("{client} {name} {method} {path}");
         let answer = match caller {
             _ if busy => closing(Refusal::Busy.into_response()),

@@ -15,8 +15,9 @@ use tokio::sync::mpsc::Receiver;
 
 use super::desk::Desk;
 
-/// Pieces that another thread makes.
-pub(super) struct Pieces(pub(super) Receiver<Bytes>);
+/// Pieces that another thread makes, and then nothing as a sign that these were all. Without that sign the body breaks off, so
+/// that nobody takes a part for the whole.
+pub(super) struct Pieces(pub(super) Receiver<Option<Bytes>>);
 
 impl HttpBody for Pieces {
     type Data = Bytes;
@@ -26,7 +27,11 @@ impl HttpBody for Pieces {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+        self.0.poll_recv(cx).map(|piece| match piece {
+            Some(Some(piece)) => Some(Ok(Frame::data(piece))),
+            Some(None) => None,
+            None => Some(Err(io::ErrorKind::BrokenPipe.into())),
+        })
     }
 }
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::Network;
 
-/// How a cache is served: the table `[serve]` of a configuration file. All of it is optional.
+/// How a cache is served: the table `[serve]` of a configuration file. All of it is optional. Files are taken from the directory
+/// of the configuration file.
 ///
 /// ```toml
 /// [serve]
@@ -100,6 +101,14 @@ pub struct Quota {
     pub token: Option<Size>,
     /// Of a token, by its name.
     pub tokens: BTreeMap<String, Size>,
+}
+
+impl Config {
+    /// All files that it names.
+    pub fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
+        self.tokens.iter_mut().chain(&mut self.access_log).chain(tls)
+    }
 }
 
 impl Quota {

@@ -85,11 +85,9 @@ impl Hall {
         busy: bool,
         stop: watch::Receiver<bool>,
     ) {
-        let connections = self.desk.clone();
-        connections.metrics.connections.fetch_add(1, Ordering::Relaxed);
+        let _inside = Inside::count(self.desk.clone());
         // A client that goes away is no fault of anybody; its request is in the log.
         let _ = self.talk(stream, peer, busy, stop).await;
-        connections.metrics.connections.fetch_sub(1, Ordering::Relaxed);
         drop(seat);
     }
 
@@ -111,6 +109,22 @@ impl Hall {
         let shaken = timeout(headers, acceptor.accept(stream)).await;
         let stream = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         serve(stream, answering, headers, stop).await
+    }
+}
+
+/// A connection that is counted as long as it is there, however it ends.
+struct Inside(Arc<Desk>);
+
+impl Inside {
+    fn count(desk: Arc<Desk>) -> Self {
+        desk.metrics.connections.fetch_add(1, Ordering::Relaxed);
+        Self(desk)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.metrics.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,27 +1,30 @@
 use std::{
     fs::File,
     io::Write,
-    path::{Path, PathBuf},
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
     thread::{self, JoinHandle},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Lines that wait to be written.
 const WAITING: usize = 4096;
+/// How long the last lines may take to be written, and how often that is looked at.
+const LAST_LINES: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Lines for a file or for standard error, written by a thread of their own: a full disk or a slow pipe stops no client.
 #[derive(Debug)]
 pub(super) struct Log {
-    to: SyncSender<Told>,
+    /// None at the end.
+    to: Option<SyncSender<String>>,
+    /// Whether the file was moved away by who rotates logs.
+    moved: Arc<AtomicBool>,
     writer: Option<JoinHandle<()>>,
-}
-
-enum Told {
-    Line(String),
-    /// The file was moved away by who rotates logs.
-    Reopen,
-    End,
 }
 
 impl Log {
@@ -33,25 +36,39 @@ impl Log {
             Some(path) => Box::new(append(path)?),
             None => other,
         };
+        let moved = Arc::new(AtomicBool::new(false));
         let writer = thread::Builder::new().name("log".to_owned());
-        let writer = writer.spawn(move || write(&from, open, place))?;
-        Ok(Self { to, writer: Some(writer) })
+        let writer = {
+            let moved = moved.clone();
+            writer.spawn(move || write(&from, open, place.as_deref(), &moved))?
+        };
+        Ok(Self { to: Some(to), moved, writer: Some(writer) })
     }
 
     /// Writes a line after the time, and says whether there was room for it.
     pub(super) fn line(&self, text: &str) -> bool {
         let line = format!("{} {text}\n", utc(SystemTime::now()));
-        !matches!(self.to.try_send(Told::Line(line)), Err(TrySendError::Full(_)))
+        let sent = self.to.as_ref().map(|to| to.try_send(line));
+        !matches!(sent, Some(Err(TrySendError::Full(_))))
     }
 
+    /// Has the next line written into a new file.
     pub(super) fn reopen(&self) {
-        let _ = self.to.send(Told::Reopen);
+        self.moved.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let _ = self.to.send(Told::End);
+        self.to = None;
+        let since = Instant::now();
+        // Who does not read the log must not keep the program from its end.
+        while self.writer.as_ref().is_some_and(|writer| !writer.is_finished()) {
+            if since.elapsed() > LAST_LINES {
+                return;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
@@ -62,18 +79,20 @@ fn append(path: &Path) -> std::io::Result<File> {
     File::options().create(true).append(true).open(path)
 }
 
-fn write(from: &Receiver<Told>, mut to: Box<dyn Write + Send>, place: Option<PathBuf>) {
-    for told in from {
-        match told {
-            // Nobody can be told that the log cannot be written.
-            Told::Line(line) => drop(to.write_all(line.as_bytes())),
-            Told::Reopen => {
-                if let Some(Ok(file)) = place.as_deref().map(append) {
-                    to = Box::new(file);
-                }
-            }
-            Told::End => break,
+fn write(
+    from: &Receiver<String>,
+    mut to: Box<dyn Write + Send>,
+    place: Option<&Path>,
+    moved: &AtomicBool,
+) {
+    for line in from {
+        if moved.swap(false, Ordering::Relaxed)
+            && let Some(Ok(file)) = place.map(append)
+        {
+            to = Box::new(file);
         }
+        // Nobody can be told that the log cannot be written.
+        let _ = to.write_all(line.as_bytes());
     }
 }
 

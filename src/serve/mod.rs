@@ -1,8 +1,9 @@
 //! A cache for a lab, over HTTP.
 //!
 //! Serves a directory in the layout `vsbuild-cache 1` (see [`Item`](crate::cache::Item)): anybody who may read gets files, whole or
-//! in parts; who may write sends them, and nothing is kept that is not what its name says. What a client does costs memory that
-//! does not depend on how large a file is.
+//! in parts; who may write sends them, and nothing is kept that is not what its name says. Packs, trees and inputs stream through,
+//! in memory that does not depend on how large they are. Hints, statements, pins and the trees of disks are read as a whole to
+//! be checked: as many at once as there are cores, and none longer than `check.rs` says.
 //!
 //! ```text
 //! GET, HEAD /NAME        a file; Range, If-None-Match and If-Range are understood

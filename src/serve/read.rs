@@ -1,6 +1,6 @@
 //! What is given out.
 
-use std::{io, os::unix::fs::MetadataExt, sync::Arc};
+use std::{io, os::unix::fs::MetadataExt, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -11,7 +11,9 @@ use axum::{
 use serde::Serialize;
 use tokio::{
     io::{AsyncReadExt, AsyncSeekExt},
+    runtime::Handle,
     sync::mpsc,
+    time::timeout,
 };
 use tokio_util::io::ReaderStream;
 
@@ -43,11 +45,9 @@ pub(super) async fn file(
     let item = item(&request)?;
     let name = item.name();
     let headers = request.headers();
-    let absent = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            Refusal::NotFound(name.to_string())
-        }
-        _ => Refusal::Fault(error),
+    let absent = |error: io::Error| match usage::is_absence(&error) {
+        true => Refusal::NotFound(name.to_string()),
+        false => Refusal::Fault(error),
     };
     let mut file = tokio::fs::File::open(desk.files.place(&name)).await.map_err(absent)?;
     let meta = file.metadata().await?;
@@ -118,8 +118,7 @@ pub(super) async fn front(
     let permit = desk.lists.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
     let (to, from) = mpsc::channel(2);
     tokio::task::spawn_blocking(move || {
-        // A client that is gone wants no more.
-        let _ = list(&desk, &below, &to);
+        list(&desk, &below, &to);
         drop(permit);
     });
     let mut answer = Response::new(Body::new(Pieces(from)));
@@ -136,15 +135,19 @@ struct Listed<'a> {
     modified: i64,
 }
 
-/// Writes a list piece by piece, as long as somebody takes it.
-fn list(
-    desk: &Desk,
-    below: &std::path::Path,
-    to: &mpsc::Sender<Bytes>,
-) -> Result<(), mpsc::error::SendError<Bytes>> {
+/// Writes a list piece by piece, as long as somebody takes it and all can be looked at; otherwise it has no end.
+fn list(desk: &Desk, below: &std::path::Path, to: &mpsc::Sender<Option<Bytes>>) {
+    let stall = Duration::from_secs(desk.config.limits.stall);
+    let runtime = Handle::current();
+    // Who takes a piece too slowly keeps others from their lists.
+    let taken = |piece| matches!(runtime.block_on(timeout(stall, to.send(piece))), Ok(Ok(())));
     let mut piece = Vec::with_capacity(PIECE);
     piece.push(b'[');
-    for (at, (item, _, meta)) in usage::files(&desk.dir, below).enumerate() {
+    for (at, found) in usage::files(&desk.dir, below).enumerate() {
+        let (item, _, meta) = match found {
+            Ok(found) => found,
+            Err(error) => return desk.say(&format!("fault: a list breaks off: {error}")),
+        };
         if at > 0 {
             piece.extend_from_slice(b",\n");
         }
@@ -152,11 +155,16 @@ fn list(
         let entry = Listed { name: name.as_str(), size: meta.len(), modified: meta.mtime() };
         serde_json::to_writer(&mut piece, &entry).expect("a list is plain data");
         if piece.len() > PIECE - 1024 {
-            to.blocking_send(std::mem::replace(&mut piece, Vec::with_capacity(PIECE)).into())?;
+            let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE));
+            if !taken(Some(full.into())) {
+                return;
+            }
         }
     }
     piece.extend_from_slice(b"]\n");
-    to.blocking_send(piece.into())
+    if taken(Some(piece.into())) {
+        taken(None);
+    }
 }
 
 /// `GET /healthz`
@@ -170,7 +178,7 @@ pub(super) async fn metrics(
     request: Request,
 ) -> Result<Response, Refusal> {
     desk.may_read(&caller(&request))?;
-    let kept = desk.usage.kept().clone();
+    let kept = desk.usage.kept();
     let text = desk.metrics.text(&kept, desk.config.quota.total.map(|size| size.0));
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())

@@ -18,7 +18,7 @@ use tokio::{
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, watch},
-    time::interval,
+    time::{interval, sleep},
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -40,7 +40,7 @@ use super::{
     usage::{self, Usage},
 };
 use crate::{
-    cache::{Cache, FORMAT, Item, Terms},
+    cache::{self, Cache, FORMAT, Item, Terms},
     remote::Directory,
     trust::{BadKey, KeyId, Keys, PublicKey},
 };
@@ -49,6 +49,8 @@ use crate::{
 const LOCK: &str = ".serve.lock";
 /// How often what is there is counted again: others may have changed it.
 const COUNT_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How long a collection that met a push waits until it tries again.
+const TRY_AGAIN: Duration = Duration::from_secs(10 * 60);
 /// Lists that are made at once.
 const LISTS: usize = 8;
 /// Threads that wait for the disk.
@@ -225,16 +227,19 @@ async fn count_again(desk: Arc<Desk>) {
 /// Collects garbage as often as the configuration says. What is sent at that time is kept by the mark of who pushes it.
 async fn collect_again(desk: Arc<Desk>) {
     let Some(gc) = desk.config.gc.clone() else { return };
-    let mut times = interval(Duration::from_secs(gc.every.max(1).saturating_mul(60 * 60)));
     loop {
-        times.tick().await;
         let (here, terms) = (desk.clone(), terms(&gc));
         let collected = tokio::task::spawn_blocking(move || {
             let collected = Cache::new(Box::new(here.files.clone())).collect(&terms);
             here.usage.count(&here.dir);
             collected
         });
-        match collected.await {
+        let collected = collected.await.map_err(|error| error.to_string());
+        let wait = match &collected {
+            Ok(collected) => until_next(&gc, collected),
+            Err(_) => every(&gc),
+        };
+        match collected {
             Ok(Ok(collection)) => {
                 let (count, bytes) = (collection.remove.len(), collection.bytes());
                 desk.metrics.collected.fetch_add(bytes, Ordering::Relaxed);
@@ -243,9 +248,25 @@ async fn collect_again(desk: Arc<Desk>) {
                     collection.kept
                 ));
             }
-            Ok(Err(error)) => desk.say(&format!("nothing collected: {error}")),
+            Ok(Err(error)) => {
+                let minutes = wait.as_secs() / 60;
+                desk.say(&format!("nothing collected: {error}; again in {minutes} minutes"));
+            }
             Err(error) => desk.say(&format!("nothing collected: {error}")),
         }
+        sleep(wait).await;
+    }
+}
+
+fn every(gc: &Gc) -> Duration {
+    Duration::from_secs(gc.every.max(1).saturating_mul(60 * 60))
+}
+
+/// How long to wait after a collection. A push is over before long, and if each collection met one there would be none.
+fn until_next<T>(gc: &Gc, collected: &Result<T, cache::Error>) -> Duration {
+    match collected {
+        Err(cache::Error::Busy { .. }) => TRY_AGAIN,
+        _ => every(gc),
     }
 }
 
@@ -331,4 +352,19 @@ fn raise_descriptors() {
     limit.current = limit.maximum;
     // Fewer will do for a while.
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collection_that_meets_a_push_does_not_wait_for_the_next_day() {
+        let gc = Gc { every: 24, older_than: 90, max_size: None };
+        let busy = cache::Error::Busy { address: "here".to_owned(), act: "a push", seconds: 3 };
+        let other = cache::Error::Io(std::io::Error::other("a disk"));
+        for (collected, hours) in [(Ok(()), 24.0), (Err(other), 24.0), (Err(busy), 1.0 / 6.0)] {
+            assert_eq!(until_next(&gc, &collected), Duration::from_secs_f64(hours * 3600.0));
+        }
+    }
 }

@@ -23,7 +23,6 @@ use super::{
     access::{Caller, Refusal, Right},
     check,
     desk::Desk,
-    metrics::Kind,
     read::{caller, item},
     usage::{self, Full, Room},
 };
@@ -192,12 +191,8 @@ impl Upload {
         // After a power cut a name must not lead to a file without its bytes.
         self.file.sync_data()?;
         let place = desk.files.place(&self.item.name());
-        // What these may say depends on what is there: nothing comes between the check and the rename.
-        let depends = matches!(self.item, Item::Statement { .. } | Item::Pin(_));
-        let held = depends.then(|| desk.usage.gate());
         let (item, digest) = (&self.item, &self.digest);
-        check::check(item, digest, &mut self.file, &self.caller, &desk.files, &desk.keys)?;
-        let _gate = held.unwrap_or_else(|| desk.usage.gate());
+        let _gate = check::check(item, digest, &mut self.file, &self.caller, desk)?;
         if let Some(dir) = place.parent() {
             std::fs::create_dir_all(dir)?;
         }
@@ -205,7 +200,7 @@ impl Upload {
         let before = before.map(|meta| (meta.len(), usage::owner(&place)));
         let replaced = before.is_some();
         self.path.persist(&place).map_err(|error| error.error)?;
-        self.room.keep(Kind::of(&self.item), length, before);
+        self.room.keep(&self.item, length, before);
         Ok(replaced)
     }
 }
@@ -244,7 +239,7 @@ async fn remove(desk: &Arc<Desk>, item: Item, caller: Caller) -> Result<(), Refu
         let _gate = desk.usage.gate();
         let (length, owner) = (std::fs::metadata(&place)?.len(), usage::owner(&place));
         std::fs::remove_file(&place)?;
-        desk.usage.lost(Kind::of(&item), length, &owner);
+        desk.usage.lost(&item, length, &owner);
         Ok(())
     });
     removed.await.map_err(|error| match error.kind() {

@@ -1,7 +1,8 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{File, Metadata},
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,9 +24,20 @@ const LONGEST_OWNER: usize = 255;
 #[derive(Debug)]
 pub(super) struct Usage {
     quota: Quota,
-    kept: Mutex<Kept>,
+    books: Mutex<Books>,
     /// Held by who makes a file appear or go, so that what is counted is what is there.
     gate: Mutex<()>,
+    /// Held by who counts anew.
+    counting: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    kept: Kept,
+    /// What is on its way, by the token that brings it.
+    coming: BTreeMap<String, u64>,
+    /// What is counted anew just now.
+    anew: Option<Anew>,
 }
 
 /// What is there, counted.
@@ -34,8 +46,16 @@ pub(super) struct Kept {
     pub(super) bytes: u64,
     pub(super) kinds: BTreeMap<Kind, Count>,
     owners: BTreeMap<String, u64>,
-    /// What is on its way, by the token that brings it.
-    coming: BTreeMap<String, u64>,
+}
+
+/// A count that is not done yet.
+#[derive(Debug, Default)]
+struct Anew {
+    found: Kept,
+    /// The shelves that are not in `found` yet.
+    ahead: BTreeSet<String>,
+    /// Those of them on which a file appeared or went since they were last looked at.
+    changed: BTreeSet<String>,
 }
 
 /// Files of one kind.
@@ -59,28 +79,62 @@ pub(super) struct Full(pub(super) String);
 
 impl Usage {
     pub(super) fn new(quota: Quota) -> Arc<Self> {
-        Arc::new(Self { quota, kept: Mutex::default(), gate: Mutex::default() })
+        Arc::new(Self {
+            quota,
+            books: Mutex::default(),
+            gate: Mutex::default(),
+            counting: Mutex::default(),
+        })
     }
 
-    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn books(&self) -> MutexGuard<'_, Books> {
+        lock(&self.books)
+    }
+
+    pub(super) fn kept(&self) -> Kept {
+        self.books().kept.clone()
     }
 
     /// To be held while a file appears or goes.
     pub(super) fn gate(&self) -> MutexGuard<'_, ()> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.gate)
     }
 
-    /// Counts what is there. Nothing appears or goes meanwhile.
+    /// Counts what is there. Files may appear and go meanwhile: the gate is open while a disk is waited for.
     pub(super) fn count(&self, dir: &Path) {
-        let _gate = self.gate();
-        let mut found = Kept::default();
-        for (item, path, meta) in files(dir, dir) {
-            found.add(Kind::of(&item), meta.len(), &owner(&path));
+        self.count_shelves(dir, |_| ());
+    }
+
+    /// Counts shelf by shelf. `looked` is told of each that was looked at and is not in the books yet.
+    fn count_shelves(&self, dir: &Path, mut looked: impl FnMut(&str)) {
+        let _counting = lock(&self.counting);
+        let ahead = {
+            let _gate = self.gate();
+            let ahead = shelves(dir);
+            self.books().anew = Some(Anew { ahead: ahead.clone(), ..Anew::default() });
+            ahead
+        };
+        for shelf in ahead {
+            self.books().anew.as_mut().map(|anew| anew.changed.remove(&shelf));
+            let mut there = on_shelf(dir, &shelf);
+            looked(&shelf);
+            let _gate = self.gate();
+            if self.books().anew.as_ref().is_some_and(|anew| anew.changed.contains(&shelf)) {
+                // Rarely so, and quickly done the second time.
+                there = on_shelf(dir, &shelf);
+            }
+            if let Some(anew) = &mut self.books().anew {
+                for (kind, bytes, owner) in &there {
+                    anew.found.add(*kind, *bytes, owner);
+                }
+                anew.ahead.remove(&shelf);
+            }
         }
-        let mut kept = self.kept();
-        found.coming = std::mem::take(&mut kept.coming);
-        *kept = found;
+        let _gate = self.gate();
+        let mut books = self.books();
+        if let Some(anew) = books.anew.take() {
+            books.kept = anew.found;
+        }
     }
 
     /// Room for something that a token brings.
@@ -91,8 +145,8 @@ impl Usage {
     }
 
     /// Something is gone. The gate is held.
-    pub(super) fn lost(&self, kind: Kind, bytes: u64, owner: &str) {
-        self.kept().remove(kind, bytes, owner);
+    pub(super) fn lost(&self, item: &Item, bytes: u64, owner: &str) {
+        self.books().change(item, |kept| kept.remove(Kind::of(item), bytes, owner));
     }
 }
 
@@ -100,40 +154,56 @@ impl Room {
     /// Makes it at least so large.
     pub(super) fn reach(&mut self, bytes: u64) -> Result<(), Full> {
         let more = bytes.saturating_sub(self.bytes);
-        let mut kept = self.usage.kept();
-        let coming: u64 = kept.coming.values().sum();
+        let mut books = self.usage.books();
+        let coming: u64 = books.coming.values().sum();
         let over = |used: u64, quota: Option<u64>| {
             quota.is_some_and(|quota| used.saturating_add(more) > quota)
         };
-        if more > 0 && over(kept.bytes.saturating_add(coming), self.usage.quota.total.map(|s| s.0))
-        {
+        let used = books.kept.bytes.saturating_add(coming);
+        if more > 0 && over(used, self.usage.quota.total.map(|size| size.0)) {
             return Err(Full("the quota of this cache is used up".to_owned()));
         }
         let theirs = |map: &BTreeMap<String, u64>| map.get(&self.owner).copied().unwrap_or(0);
-        let used = theirs(&kept.owners).saturating_add(theirs(&kept.coming));
+        let used = theirs(&books.kept.owners).saturating_add(theirs(&books.coming));
         if more > 0 && over(used, self.usage.quota.of(&self.owner)) {
             return Err(Full(format!("the quota of the token {} is used up", self.owner)));
         }
-        *kept.coming.entry(self.owner.clone()).or_default() += more;
+        *books.coming.entry(self.owner.clone()).or_default() += more;
         self.bytes += more;
         Ok(())
     }
 
     /// What the room was for is here, in place of something else perhaps. The gate is held.
-    pub(super) fn keep(self, kind: Kind, bytes: u64, replaced: Option<(u64, String)>) {
-        let mut kept = self.usage.kept();
-        if let Some((bytes, owner)) = replaced {
-            kept.remove(kind, bytes, &owner);
-        }
-        kept.add(kind, bytes, &self.owner);
+    pub(super) fn keep(self, item: &Item, bytes: u64, replaced: Option<(u64, String)>) {
+        let kind = Kind::of(item);
+        self.usage.books().change(item, |kept| {
+            if let Some((bytes, owner)) = &replaced {
+                kept.remove(kind, *bytes, owner);
+            }
+            kept.add(kind, bytes, &self.owner);
+        });
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let mut kept = self.usage.kept();
-        if let Some(coming) = kept.coming.get_mut(&self.owner) {
+        let mut books = self.usage.books();
+        if let Some(coming) = books.coming.get_mut(&self.owner) {
             *coming = coming.saturating_sub(self.bytes);
+        }
+    }
+}
+
+impl Books {
+    /// Something appeared or went. What is counted anew and is past its shelf learns of it, too.
+    fn change(&mut self, item: &Item, change: impl Fn(&mut Kept)) {
+        change(&mut self.kept);
+        let Some(anew) = &mut self.anew else { return };
+        let shelf = shelf(item.name().as_str());
+        if anew.ahead.contains(&shelf) {
+            anew.changed.insert(shelf);
+        } else {
+            change(&mut anew.found);
         }
     }
 }
@@ -173,26 +243,86 @@ pub(super) fn owner(path: &Path) -> String {
         .unwrap_or("-".to_owned())
 }
 
-/// All files of a cache below a place in it, in the order of their paths.
+/// What is counted in one go: `packs/ab` with all below, or the files right in `pins`.
+fn shelf(name: &str) -> String {
+    let deep = name.match_indices('/').nth(1);
+    let first = || name.split('/').next().unwrap_or(name);
+    deep.map_or_else(first, |(end, _)| &name[..end]).to_owned()
+}
+
+/// All shelves that are there.
+fn shelves(dir: &Path) -> BTreeSet<String> {
+    let entries = WalkDir::new(dir).min_depth(1).max_depth(2).into_iter().filter_map(Result::ok);
+    let shelves = entries.filter(|entry| entry.depth() == 1 || entry.file_type().is_dir());
+    let relative = shelves.filter_map(|entry| {
+        let relative = entry.path().strip_prefix(dir).ok()?.to_str()?;
+        relative.parse::<Name>().ok().map(|name| name.to_string())
+    });
+    relative.collect()
+}
+
+/// What is on a shelf, and whose. What cannot be looked at counts for nothing, until the next count.
+fn on_shelf(dir: &Path, shelf: &str) -> Vec<(Kind, u64, String)> {
+    let deep = shelf.contains('/');
+    let walk = WalkDir::new(dir.join(shelf)).max_depth(if deep { usize::MAX } else { 1 });
+    let found = found(dir, walk).filter_map(Result::ok);
+    found.map(|(item, path, meta)| (Kind::of(&item), meta.len(), owner(&path))).collect()
+}
+
+/// All files of a cache below a place in it, in the order of their paths. What cannot be looked at is an error: a list without
+/// it would say that it is not there.
 pub(super) fn files(
     dir: &Path,
     below: &Path,
-) -> impl Iterator<Item = (Item, std::path::PathBuf, Metadata)> {
-    let dir = dir.to_owned();
-    // What goes while we look is not there.
-    let entries = WalkDir::new(below).sort_by_file_name().into_iter().filter_map(Result::ok);
-    entries.filter_map(move |entry| {
-        let relative = entry.path().strip_prefix(&dir).ok()?.to_str()?;
-        let item = Item::of(&relative.parse::<Name>().ok()?)?;
-        let meta = entry.metadata().ok().filter(Metadata::is_file)?;
-        Some((item, entry.into_path(), meta))
+) -> impl Iterator<Item = io::Result<(Item, PathBuf, Metadata)>> {
+    found(dir, WalkDir::new(below))
+}
+
+fn found(dir: &Path, walk: WalkDir) -> impl Iterator<Item = io::Result<(Item, PathBuf, Metadata)>> {
+    let relative = |dir: &Path, path: &Path| -> Option<Name> {
+        path.strip_prefix(dir).ok()?.to_str()?.parse().ok()
+    };
+    let (dir, top) = (dir.to_owned(), dir.to_owned());
+    // Into what is no part of a cache, such as `lost+found`, nobody looks.
+    let ours = move |entry: &walkdir::DirEntry| {
+        entry.path() == top || relative(&top, entry.path()).is_some()
+    };
+    walk.sort_by_file_name().into_iter().filter_entry(ours).filter_map(move |entry| {
+        let looked = entry.map_err(io::Error::from).and_then(|entry| {
+            let meta = entry.metadata()?;
+            Ok((entry.into_path(), meta))
+        });
+        match looked {
+            Ok((path, meta)) => {
+                let item = Item::of(&relative(&dir, &path)?)?;
+                meta.is_file().then_some(Ok((item, path, meta)))
+            }
+            // What goes while we look is not there.
+            Err(error) if is_absence(&error) => None,
+            Err(error) => Some(Err(error)),
+        }
     })
+}
+
+/// Whether something is not there, rather than out of reach.
+pub(super) fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
-    use crate::serve::Size;
+    use crate::{digest::Digest, serve::Size};
+
+    fn pack(text: &str) -> Item {
+        Item::Pack(Digest::of(text))
+    }
 
     #[test]
     fn room_is_given_up_to_the_quota_and_comes_back() {
@@ -210,13 +340,66 @@ mod tests {
         drop(ann);
         ci.reach(90).unwrap();
         assert!(ci.reach(91).unwrap_err().0.contains("ci"));
-        ci.keep(Kind::Packs, 50, None);
+        ci.keep(&pack("one"), 50, None);
         assert_eq!(usage.kept().bytes, 50);
         let other = usage.room("ci", 40).unwrap();
         assert!(usage.room("ci", 1).is_err());
-        other.keep(Kind::Packs, 20, Some((50, "ci".to_owned())));
+        other.keep(&pack("one"), 20, Some((50, "ci".to_owned())));
         assert_eq!(usage.kept().kinds[&Kind::Packs], Count { files: 1, bytes: 20 });
-        usage.lost(Kind::Packs, 20, "ci");
+        usage.lost(&pack("one"), 20, "ci");
         assert!(usage.room("ci", 90).is_ok());
+    }
+
+    #[test]
+    fn what_comes_and_goes_during_a_count_is_counted_once_and_waits_for_nobody() {
+        let dir = TempDir::new().unwrap();
+        let usage = Usage::new(Quota::default());
+        let put = |item: &Item, length: usize| {
+            let place = dir.path().join(item.name().as_str());
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(place, vec![0; length]).unwrap();
+            usage.room("ann", 0).unwrap().keep(item, length as u64, None);
+        };
+        let drop_one = |item: &Item| {
+            let place = dir.path().join(item.name().as_str());
+            let length = std::fs::metadata(&place).unwrap().len();
+            std::fs::remove_file(place).unwrap();
+            usage.lost(item, length, "ann");
+        };
+        let first: Vec<Item> = (0..60).map(|seed| pack(&format!("first {seed}"))).collect();
+        for (at, item) in first.iter().enumerate() {
+            put(item, at + 1);
+        }
+        put(&Item::Format, 16);
+        put(&Item::pin("paper").unwrap(), 9);
+        let before = usage.kept();
+        let mut looked = 0;
+        usage.count_shelves(dir.path(), |at| {
+            // Who holds the gate waits for no disk.
+            let _gate = usage.gate.try_lock().unwrap();
+            // On this shelf, on those before and after it, and on new ones.
+            put(&pack(&format!("second {looked}")), 100);
+            put(&Item::pin(&format!("pin-{looked}")).unwrap(), 7);
+            let here = first.iter().find(|item| shelf(item.name().as_str()) == at);
+            here.inspect(|item| drop_one(item));
+            looked += 1;
+        });
+        let kept = usage.kept();
+        assert!(looked > 40 && kept != before, "{looked} {before:?}");
+        usage.count(dir.path());
+        let again = usage.kept();
+        assert_eq!((kept.bytes, kept.kinds), (again.bytes, again.kinds));
+    }
+
+    #[test]
+    fn shelves_are_what_names_say() {
+        for (name, of) in [
+            ("format", "format"),
+            ("pins/paper", "pins"),
+            ("packs/ab/abc", "packs/ab"),
+            ("statements/ab/abc/def", "statements/ab"),
+        ] {
+            assert_eq!(shelf(name), of);
+        }
     }
 }

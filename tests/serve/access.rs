@@ -131,10 +131,12 @@ fn a_key_does_not_change_its_mind_unless_an_administrator_lets_it() {
 fn a_pin_is_replaced_by_an_administrator_alone() {
     let server = Server::start();
     let place = path(&Item::pin("paper").unwrap());
-    assert_eq!(server.put(&place, WRITER, b"{\"reason\": \"a paper\"}").status, 201);
-    assert_eq!(server.put(&place, OTHER, b"{}").status, 409);
-    assert_eq!(server.put(&place, OTHER, b"no object").status, 422);
-    assert_eq!(server.put(&place, ADMIN, b"{}").status, 200);
+    let (paper, other) = (b"{\"reason\": \"a paper\"}", b"{\"reason\": \"another paper\"}");
+    assert_eq!(server.put(&place, WRITER, paper).status, 201);
+    assert_eq!(server.put(&place, OTHER, paper).status, 200);
+    assert_eq!(server.put(&place, OTHER, other).status, 409);
+    assert_eq!(server.get(&place).body, paper);
+    assert_eq!(server.put(&place, ADMIN, other).status, 200);
 }
 
 #[test]

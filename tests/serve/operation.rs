@@ -6,6 +6,7 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Command, Stdio},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -268,6 +269,77 @@ fn garbage_is_collected_but_not_what_is_pinned_or_young() {
         assert!(cache.pull(&tree, &back, &|_, _| ()).unwrap());
     }
     assert!(server.metric("collected_bytes_total") > 0);
+}
+
+#[test]
+fn a_collection_that_meets_a_push_says_when_it_tries_again() {
+    let place = Place::new();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    fs::create_dir_all(place.cache().join("pushing")).unwrap();
+    let mark = format!("{{\"act\":\"push\",\"time\":{now}}}");
+    fs::write(place.cache().join("pushing/somebody"), mark).unwrap();
+    place.configure("[serve.gc]\nevery = 24\nolder-than = 90");
+    let server = place.start();
+    let lines = server.logged("nothing collected");
+    let line = lines.iter().find(|line| line.contains("nothing collected")).unwrap();
+    assert!(line.contains("a push began") && line.ends_with("again in 10 minutes"), "{line}");
+}
+
+#[test]
+fn odd_characters_hurt_nobody_and_are_seen_in_the_log() {
+    let server = Server::start();
+    for odd in ["\u{e9}", "\u{9b}31m", "\u{202e}", "'\\"] {
+        for length in 290..300 {
+            let path = format!("/{}{odd}", "a".repeat(length));
+            let answer = ask(&server.host, "GET", &path, &[], b"");
+            assert!([400, 404].contains(&answer.status), "{path}: {answer:?}");
+        }
+    }
+    server.get("/?list=packs&\u{9b}31m");
+    let lines = server.logged(r"?list=packs&\u{9b}31m 200 ");
+    assert!(lines.iter().all(|line| line.bytes().all(|byte| (b' '..=b'~').contains(&byte))));
+    // Nobody is thought to be inside who is not: this one alone.
+    wait_for("their ends", || (server.metric("connections") == 1).then_some(()));
+}
+
+#[test]
+fn who_does_not_read_the_log_does_not_keep_it_from_stopping() {
+    let place = Place::new();
+    let made = Command::new("mkfifo").arg(place.access_log()).status().unwrap();
+    assert!(made.success());
+    // There is a reader, who never reads.
+    let pipe = fs::File::options().read(true).write(true).open(place.access_log()).unwrap();
+    let mut server = place.start();
+    let mut asking = connect(&server.host);
+    let mut answers = asking.try_clone().unwrap();
+    let heard = thread::spawn(move || std::io::copy(&mut answers, &mut std::io::sink()));
+    let one = format!("GET /?{} HTTP/1.1\r\nHost: cache\r\n\r\n", "x".repeat(250));
+    asking.write_all(one.repeat(6000).as_bytes()).unwrap();
+    wait_for("a full log", || (server.metric("log_lines_lost_total") > 0).then_some(()));
+    asking.shutdown(std::net::Shutdown::Both).unwrap();
+    heard.join().unwrap().unwrap();
+    server.signal(Signal::HUP);
+    assert_eq!(server.get("/healthz").text(), "ok\n");
+    server.signal(Signal::TERM);
+    assert!(server.ended().success());
+    drop(pipe);
+}
+
+#[test]
+fn files_are_taken_from_the_directory_of_the_configuration() {
+    let place = Place::new();
+    certify(place.path(), "here");
+    let configuration = "[serve]\nlisten = \"127.0.0.1:0\"\ntokens = \"tokens\"\n\
+        access-log = \"access\"\n[serve.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n";
+    fs::write(place.path().join("config.toml"), configuration).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut command = place.command();
+    command.current_dir(elsewhere.path());
+    let server = place.start_as(command);
+    let authority = server.place.path().join("cert.pem");
+    assert_eq!(seen(&server, &authority), ("here".to_owned(), true));
+    server.logged("healthz");
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -1,14 +1,21 @@
 //! What is given out, and how.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs::{self, Permissions},
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+    process::Command,
+};
 
 use serde_json::Value;
 use vsbuild::{cache::FORMAT, store::Store};
 
 use crate::{
-    client::{ask, head, raw},
+    client::{ask, connect, head, raw},
     fill, input, noise,
-    server::{Place, Server, WRITER},
+    server::{Place, Server, WRITER, said, wait_for},
     tree,
 };
 
@@ -143,4 +150,82 @@ fn what_is_no_request_of_ours_is_refused_and_hurts_nobody() {
     // Who says nothing more is not waited for.
     drop(raw(&server.host, &head("GET", &place, &[]).as_bytes()[..20], false));
     assert_eq!(server.get(&place).body, b"x");
+}
+
+#[test]
+fn a_list_that_cannot_be_whole_breaks_off() {
+    let place = Place::new();
+    let closed = place.cache().join("pins");
+    fs::create_dir_all(&closed).unwrap();
+    fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
+    // Even root is to be kept out.
+    let serve = place.command();
+    let mut command = Command::new("setpriv");
+    if rustix::process::geteuid().is_root() {
+        command.args(["--inh-caps=-all", "--bounding-set=-all"]);
+    }
+    command.arg(serve.get_program()).args(serve.get_args()).current_dir(place.path());
+    command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("HOME", place.path());
+    let server = place.start_as(command);
+    let all = |under: &str| {
+        let mut stream = connect(&server.host);
+        stream.write_all(head("GET", &format!("/?list={under}"), &[]).as_bytes()).unwrap();
+        let mut said = Vec::new();
+        // A connection may also break as an error.
+        let _ = stream.read_to_end(&mut said);
+        said.ends_with(b"\r\n0\r\n\r\n")
+    };
+    assert!(!all("pins") && !all(""));
+    assert!(all("packs") && all("format"));
+    server.logged("fault: a list breaks off");
+    // The program's own client does not take it for a cache without pins.
+    let mut listed = Command::new(env!("CARGO_BIN_EXE_vsbuild"));
+    listed.args(["cache", "ls", &server.url]).env("HOME", server.place.path());
+    let listed = listed.current_dir(server.place.path()).output().unwrap();
+    assert_eq!(listed.status.code(), Some(5), "{}", said(&listed));
+    fs::set_permissions(&closed, Permissions::from_mode(0o755)).unwrap();
+    assert!(all("pins") && all(""));
+}
+
+#[test]
+fn who_takes_a_list_slowly_does_not_keep_others_from_theirs() {
+    let place = Place::new();
+    let pins = place.cache().join("pins");
+    fs::create_dir_all(&pins).unwrap();
+    // More than all buffers between here and there.
+    for number in 0..40_000 {
+        fs::write(pins.join(format!("{number:0>200}")), "").unwrap();
+    }
+    place.configure("[serve.limits]\nstall = 1");
+    let server = place.start();
+    let asked = head("GET", "/?list=pins", &[]);
+    let mut slow: Vec<(TcpStream, Vec<u8>)> = (0..8)
+        .map(|_| {
+            let mut stream = connect(&server.host);
+            // Else the system would take most of the list for us.
+            rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 64 << 10).unwrap();
+            stream.write_all(asked.as_bytes()).unwrap();
+            (stream, Vec::new())
+        })
+        .collect();
+    let mut others = |status: u16| {
+        wait_for(&format!("a list with {status}"), || {
+            for (stream, taken) in &mut slow {
+                let mut some = [0; 1000];
+                let read = stream.read(&mut some).unwrap_or(0);
+                taken.extend_from_slice(&some[..read]);
+            }
+            (server.get("/?list=pushing").status == status).then_some(())
+        });
+    };
+    others(503);
+    others(200);
+    let whole = slow.into_iter().filter_map(|(mut stream, mut taken)| {
+        let _ = stream.read_to_end(&mut taken);
+        assert!(taken.starts_with(b"HTTP/1.1 200"));
+        taken.ends_with(b"\r\n0\r\n\r\n").then_some(taken.len())
+    });
+    // Whose turn had not come yet may have been fast enough at last.
+    let whole: Vec<usize> = whole.collect();
+    assert!(whole.len() < 8, "{whole:?} bytes are whole");
 }

@@ -5,10 +5,11 @@ use std::{
     io::{BufReader, Write},
     process::Command,
     thread,
+    time::SystemTime,
 };
 
 use vsbuild::{
-    cache::{FORMAT, Index, Item, PACK_SIZE, Segment, Way},
+    cache::{FORMAT, Image, Index, Item, PACK_SIZE, Segment, Way},
     digest::Digest,
 };
 
@@ -52,7 +53,7 @@ fn nothing_is_kept_that_is_not_what_its_name_says() {
     refused(&server, &path(&Item::Tree(Digest::of("x"))), &packed(b"y"), 422, "the digest");
     let other = server.put("/format", WRITER, b"vsbuild-cache 2\n");
     assert_eq!((other.status, server.get("/format").text().as_str()), (422, FORMAT));
-    refused(&server, "/pushing/me", b"no JSON", 422, "a JSON object");
+    refused(&server, "/pushing/me", b"no JSON", 422, "it is no mark");
     for elsewhere in ["/packs/ab/cd", "/other/x", "/.staging/x", "/packs/AB"] {
         let answer = server.put(elsewhere, WRITER, b"x");
         assert!([400, 404].contains(&answer.status), "{elsewhere}: {answer:?}");
@@ -97,6 +98,84 @@ fn hints_lead_to_what_is_there() {
     refused(&server, &way_path, &way(1), 422, "not 1");
     assert_eq!(server.put(&index_path, WRITER, &index(5000)).status, 201);
     assert_eq!(server.put(&way_path, WRITER, &way(pack.len() as u64)).status, 201);
+}
+
+#[test]
+fn an_index_is_replaced_by_an_administrator_alone_and_a_way_by_whoever_writes() {
+    let server = Server::start();
+    let bytes = noise(3, 5000);
+    let pack = packed(&bytes);
+    let name = Digest::of(&pack);
+    let index = |text: &str| {
+        let segment = Segment { blob: Digest::of(text), start: 0, length: 5000 };
+        packed(Index::new(vec![segment]).unwrap().encode().as_bytes())
+    };
+    let (right, misleading) = (index("a blob"), index("another blob"));
+    let (pack_path, place) = (path(&Item::Pack(name)), path(&Item::Index(name)));
+    assert_eq!(server.put(&pack_path, WRITER, &pack).status, 201);
+    assert_eq!(server.put(&place, WRITER, &right).status, 201);
+    assert_eq!(server.put(&place, OTHER, &right).status, 200);
+    let refused = server.put(&place, OTHER, &misleading);
+    assert_eq!(refused.status, 409);
+    assert!(refused.text().contains("has another index already"), "{refused:?}");
+    assert_eq!(server.get(&place).body, right);
+    assert_eq!(server.put(&place, ADMIN, &misleading).status, 200);
+    // What cannot be read misleads nobody, and is mended by whoever comes.
+    fs::write(server.file(&place), "damaged").unwrap();
+    assert_eq!(server.put(&place, OTHER, &right).status, 200);
+
+    let other = packed(&noise(4, 100));
+    let other_name = Digest::of(&other);
+    assert_eq!(server.put(&path(&Item::Pack(other_name)), WRITER, &other).status, 201);
+    let place = path(&Item::Way(Digest::of("tree")));
+    for (token, pack, size, status) in
+        [(WRITER, name, pack.len(), 201), (OTHER, other_name, other.len(), 200)]
+    {
+        let way = packed(Way { packs: [(pack, size as u64)].into() }.encode().as_bytes());
+        assert_eq!(server.put(&place, token, &way).status, status);
+        assert_eq!(server.get(&place).body, way);
+    }
+}
+
+#[test]
+fn what_is_no_pin_or_no_mark_of_now_switches_no_collection_off() {
+    let server = Server::start();
+    let pin = path(&Item::pin("paper").unwrap());
+    for text in
+        ["no JSON", "[]", "{}", "{\"reason\": 1}", "{\"reason\": \"x\", \"trees\": [\"x\"]}"]
+    {
+        refused(&server, &pin, text.as_bytes(), 422, "it is no pin");
+    }
+    for text in ["{}", "{\"act\": \"rest\", \"time\": 1}", "{\"act\": \"collect\"}"] {
+        refused(&server, "/pushing/me", text.as_bytes(), 422, "it is no mark");
+    }
+    let mark = |act: &str, time: u64| format!("{{\"act\":\"{act}\",\"time\":{time}}}").into_bytes();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    for time in [99_999_999_999, u64::MAX, since + 3600] {
+        refused(&server, "/pushing/me", &mark("collect", time), 422, "in the future");
+    }
+    // Clocks differ a little.
+    for (time, status) in [(since, 201), (since + 60, 200), (since - 3600, 200)] {
+        assert_eq!(server.put("/pushing/me", WRITER, &mark("push", time)).status, status);
+    }
+    assert_eq!(server.put(&pin, WRITER, b"{\"reason\": \"a paper\"}").status, 201);
+}
+
+#[test]
+fn a_tree_that_is_too_long_for_a_disk_is_not_read_for_one() {
+    let server = Server::start();
+    let image = |tree: Digest| Image { tree }.encode();
+    let place = path(&Item::Image(Digest::of("disk")));
+    let trees = [vec![b'x'; 17 << 20], b"no manifest".to_vec()];
+    let [long, other] = trees.map(|manifest| {
+        let tree = Digest::of(&manifest);
+        let stored = server.put(&path(&Item::Tree(tree)), WRITER, &packed(&manifest));
+        assert_eq!(stored.status, 201);
+        tree
+    });
+    refused(&server, &place, image(long).as_bytes(), 422, "longer than 16777216 bytes");
+    refused(&server, &place, image(other).as_bytes(), 422, "cannot be read");
+    refused(&server, &place, image(Digest::of("x")).as_bytes(), 409, "send that first");
 }
 
 /// The beginning of an upload: the head that promises `length` bytes, and some of them.
