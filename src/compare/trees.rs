@@ -240,7 +240,7 @@ fn narrow(
             let (label, name) = (left.label, &side.name);
             notes.push(format!("the {label} of {name} was not compared: {} has none", other.name));
         }
-    } else if volumes.len() > 1 && (alone || is_image(other)) {
+    } else if !is_image(side) && volumes.len() > 1 && (alone || is_image(other)) {
         let number = |volume: &Volume| volume.label.rsplit(' ').next()?.parse().ok();
         let have = volumes.iter().filter_map(number).collect();
         let (name, other) = (side.name.clone(), other.name.clone());

@@ -78,8 +78,8 @@ pub fn sections(
     }
     // The first is none: it is there so that 0 can mean nothing.
     let found: Vec<Section> = found.into_iter().skip(1).map(|(_, section)| section).collect();
-    let mut places = found.iter().map(Section::in_file);
-    Ok(places.all(|place| place.is_empty() || place.end <= size).then_some(found))
+    let inside = |it: &Section| it.kind == NOBITS || it.size == 0 || it.in_file().end <= size;
+    Ok(found.iter().all(inside).then_some(found))
 }
 
 /// A section with the place of its name.
