@@ -1,7 +1,7 @@
 //! The bytes of a file system that are in no file, on both sides.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read},
     ops::Range,
 };
@@ -11,7 +11,8 @@ use super::{
     disk::{self, Contents, DiskFile, Planned},
     report::{Change, PartDiff, Report},
     side::{Body, Bytes, Side},
-    structures, table,
+    structures,
+    table::{self, Apart},
     volume::{Home, Volume},
 };
 use crate::{
@@ -64,6 +65,10 @@ impl<'s> Laid<'s> {
         table::Known { source: &*self.source, contents: &self.contents }
     }
 
+    pub(super) fn source(&self) -> &dyn Source {
+        &*self.source
+    }
+
     pub(super) fn wrong(&self, source: io::Error) -> Error {
         Error::System { name: self.name.to_owned(), source: source.into() }
     }
@@ -74,7 +79,7 @@ impl<'s> Laid<'s> {
     }
 
     /// The first file system; all of the disk if there is none.
-    pub(super) fn first(&self) -> Below<'_> {
+    fn first(&self) -> Below<'_> {
         let whole = 0..self.source.size();
         self.part(self.contents.systems.first().map_or(&whole, |(_, range)| range))
     }
@@ -90,6 +95,7 @@ impl<'s> Laid<'s> {
 }
 
 /// The bytes of one file system.
+#[derive(Clone, Copy)]
 pub(super) struct Below<'b> {
     name: &'b str,
     part: Part<'b>,
@@ -112,6 +118,62 @@ pub(super) fn compare(
     let after = known(other, &b, &mut report.notes);
     let found = structures::compare(&before, &after, watch);
     part.structures = found.map_err(|source| failed(&a, source.into()))?;
+    Ok(())
+}
+
+/// Compares the bytes of all file systems of two disks: an only one with an only one, else those with the same numbers. Those
+/// of which one cannot even be opened are compared without knowing what a byte is for.
+pub(super) fn compare_all(
+    one: &Laid<'_>,
+    other: &Laid<'_>,
+    watch: Watch<'_>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let [mine, theirs] = [one, other].map(|disk| disk.contents.systems.as_slice());
+    let mut pairs: Vec<(u32, Option<Below<'_>>, Option<Below<'_>>)> = Vec::new();
+    if let ([(number, a)], [(_, b)]) = (mine, theirs) {
+        pairs.push((*number, Some(one.part(a)), Some(other.part(b))));
+    } else {
+        let numbers: BTreeSet<u32> = mine.iter().chain(theirs).map(|(number, _)| *number).collect();
+        let of = |disk: &'_ Laid<'_>, number| {
+            let found = disk.contents.systems.iter().find(|(it, _)| *it == number);
+            found.map(|(_, range)| range.clone())
+        };
+        pairs.extend(numbers.into_iter().map(|number| {
+            let (a, b) = (of(one, number), of(other, number));
+            (number, a.map(|range| one.part(&range)), b.map(|range| other.part(&range)))
+        }));
+    }
+    for (number, a, b) in pairs {
+        let mut part = PartDiff { name: disk::label(number), ..PartDiff::default() };
+        match (a, b) {
+            (Some(a), Some(b)) if open(&a).is_ok() && open(&b).is_ok() => {
+                compare(a, b, watch, &mut part, report)?;
+                report.parts.push(part);
+            }
+            (Some(a), Some(b)) => bytes(&part.name, a, b, report)?,
+            (a, b) => {
+                let there = |below: Option<Below<'_>>| below.map(|_| "there".to_owned());
+                let (before, after) = (there(a), there(b));
+                report.around.push(Change { what: part.name, before, after });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares bytes that nobody knows the use of.
+fn bytes(name: &str, a: Below<'_>, b: Below<'_>, report: &mut Report) -> Result<(), Error> {
+    let of = if name.is_empty() { "the disk" } else { name };
+    let sizes = [a, b].map(|below| below.part.size());
+    if sizes[0] != sizes[1] && !name.is_empty() {
+        let [before, after] = sizes.map(|size| format!("{size} bytes"));
+        report.around.push(Change::new(format!("size of {of}"), before, after));
+    }
+    let mut apart = Apart::default();
+    let looked = apart.look(&a.part, &b.part, 0..sizes[0].min(sizes[1]));
+    looked.map_err(|source| failed(&a, source.into()))?;
+    report.around.extend(apart.told(&format!("of {of}")));
     Ok(())
 }
 

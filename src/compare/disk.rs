@@ -134,26 +134,31 @@ pub(super) struct Contents {
     pub(super) systems: Vec<(u32, Range<u64>)>,
 }
 
-/// Whether two disks are the same byte for byte; what cannot be read is not.
-pub(super) fn same(a: &DiskFile, b: &DiskFile, watch: Watch<'_>) -> bool {
-    let all = || -> io::Result<bool> {
-        let size = a.size;
-        let (mut one, mut other) = (vec![0; CHUNK], vec![0; CHUNK]);
-        let mut at = 0;
-        while at < size {
-            at = a.data_from(at)?.min(b.data_from(at)?);
-            watch("compare bytes", at, size);
-            let length = (size - at).min(CHUNK as u64) as usize;
-            a.read_at(at, &mut one[..length])?;
-            b.read_at(at, &mut other[..length])?;
-            if one[..length] != other[..length] {
-                return Ok(false);
-            }
-            at += length as u64;
+/// What the file system with this number is called: nothing, if it has all of the disk.
+pub(super) fn label(number: u32) -> String {
+    if number == 0 { String::new() } else { format!("partition {number}") }
+}
+
+/// Whether two disks are the same byte for byte.
+pub(super) fn same(a: &dyn Source, b: &dyn Source, watch: Watch<'_>) -> io::Result<bool> {
+    let size = a.size();
+    if size != b.size() {
+        return Ok(false);
+    }
+    let (mut one, mut other) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let mut at = 0;
+    while at < size {
+        at = a.data_from(at)?.min(b.data_from(at)?);
+        watch("compare bytes", at, size);
+        let length = (size - at).min(CHUNK as u64) as usize;
+        a.read_at(at, &mut one[..length])?;
+        b.read_at(at, &mut other[..length])?;
+        if one[..length] != other[..length] {
+            return Ok(false);
         }
-        Ok(true)
-    };
-    a.size == b.size && all().unwrap_or(false)
+        at += length as u64;
+    }
+    Ok(true)
 }
 
 /// Looks for file systems.

@@ -72,7 +72,9 @@ pub(super) fn compare(
                 }
             }
         }
-        if diff.change != "changed" || !diff.fields.is_empty() || diff.content.is_some() {
+        let told = diff.change != "changed" || !diff.fields.is_empty() || diff.content.is_some();
+        debug_assert!(told || old == new || !ignore.is_empty(), "{path} differs in nothing");
+        if told {
             found.push(diff);
         }
     }
@@ -119,12 +121,20 @@ fn changed(
     ignore: &BTreeSet<Field>,
 ) -> FileDiff {
     let mut fields = Vec::new();
-    let link = |node: &Node| match node {
-        Node::HardLink(owner) => owner.to_string(),
-        Node::Inode(_) => "none".to_owned(),
-    };
-    if link(old) != link(new) && !ignore.contains(&Field::Links) {
-        fields.push(Change::new("hard link to", link(old), link(new)));
+    let owners = [old, new].map(|node| match node {
+        Node::HardLink(owner) => Some(owner),
+        Node::Inode(_) => None,
+    });
+    if owners[0] != owners[1] && !ignore.contains(&Field::Links) {
+        let text = |owner: &GuestPath| owner.to_string();
+        let none = || "none".to_owned();
+        let [mut before, mut after] = owners.map(|owner| owner.map_or_else(none, text));
+        if before == after {
+            // Two paths may look alike where they are no UTF-8.
+            let text = |owner: &GuestPath| format!("/{}", owner.as_bytes().escape_ascii());
+            [before, after] = owners.map(|owner| owner.map_or_else(none, text));
+        }
+        fields.push(Change::new("hard link to", before, after));
     }
     // What two names of one file have in common is told at the first of them.
     let both = matches!((old, new), (Node::HardLink(old), Node::HardLink(new)) if old == new);
@@ -162,11 +172,15 @@ type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
 fn xattrs(old: &Xattrs, new: &Xattrs, fields: &mut Vec<Change>) {
     let names: BTreeSet<&[u8]> = old.keys().chain(new.keys()).map(|name| &**name).collect();
     for name in names {
-        let [before, after] = [old, new].map(|all| all.get(name).map(|value| shown(value)));
-        if before != after {
-            let what = format!("xattr {}", name.escape_ascii());
-            fields.push(Change { what, before, after });
+        let values = [old, new].map(|all| all.get(name));
+        if values[0] == values[1] {
+            continue;
         }
+        let [mut before, mut after] = values.map(|value| value.map(|value| shown(value)));
+        if before == after {
+            [before, after] = values.map(|value| value.map(|value| format!("0x{}", hex(value))));
+        }
+        fields.push(Change { what: format!("xattr {}", name.escape_ascii()), before, after });
     }
 }
 
@@ -217,5 +231,38 @@ fn kind_of(kind: &Kind) -> &'static str {
         Kind::BlockDevice(_) => "block device",
         Kind::Fifo => "fifo",
         Kind::Socket => "socket",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Draft;
+
+    #[test]
+    fn attributes_that_look_alike_are_told_by_their_bytes() {
+        let with = |value: &[u8]| Xattrs::from([(b"user.note"[..].into(), value.into())]);
+        let told = |old: &[u8], new: &[u8]| {
+            let mut fields = Vec::new();
+            xattrs(&with(old), &with(new), &mut fields);
+            fields
+        };
+        assert_eq!(told(b"x", b"x\0"), [Change::new("xattr user.note", "0x78", "0x7800")]);
+        assert_eq!(told(b"", b"\0"), [Change::new("xattr user.note", "0x", "0x00")]);
+        assert_eq!(told(b"x", b"y\0"), [Change::new("xattr user.note", "\"x\"", "\"y\"")]);
+        assert_eq!(told(b"x\0", b"x\0"), []);
+    }
+
+    #[test]
+    fn links_to_paths_that_look_alike_are_not_the_same() {
+        let path = |bytes: &[u8]| GuestPath::new(bytes).expect("a path");
+        let paths = [path(b"a\xff"), path(b"a\\xff")];
+        assert_eq!(paths[0].to_string(), paths[1].to_string());
+        let nodes = paths.map(Node::HardLink);
+        let draft = Draft::with_root(Meta::root_owned(0o755, Time::default()));
+        let tree = draft.finish().expect("a root is a tree");
+        let found = changed(&path(b"b"), [&nodes[0], &nodes[1]], [&tree, &tree], &BTreeSet::new());
+        let link = Change::new("hard link to", "/a\\xff", "/a\\\\xff");
+        assert_eq!(found.fields, [link]);
     }
 }

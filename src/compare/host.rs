@@ -30,6 +30,8 @@ const XATTR_MAX: usize = 64 << 10;
 /// Reads all of `dir`; its files are named by `naming` and stay where they are.
 pub(super) fn tree(dir: &Path, naming: &Naming<'_>) -> Result<Tree, Error> {
     let wrong = |path: &Path, source| Error::Io { path: path.to_owned(), source };
+    // It may be named by a link; what is below stays a link.
+    let dir = &fs::canonicalize(dir)?;
     let mut draft = Draft::default();
     let mut owners: BTreeMap<(u64, u64), GuestPath> = BTreeMap::new();
     let mut own: Vec<(GuestPath, PathBuf, std::fs::Metadata)> = Vec::new();

@@ -85,6 +85,12 @@ impl Made {
             });
             let definition = definition.and_then(|it| serde_json::to_value(it).ok());
             let (derivation, output) = known(*id);
+            // What is fetched is pinned, whether it is here or not.
+            let pinned = match &step.derivation {
+                Derivation::Fetch(fetch) => Some(fetch.sha256),
+                _ => None,
+            };
+            let output = output.or(pinned);
             let key = derivation
                 .filter(|it| !matches!(it, Derivation::Fetch(_)))
                 .map(|it| *it.key().digest());
@@ -199,6 +205,16 @@ pub(super) fn compare(before: &Made, after: &Made) -> MadeDiff {
     MadeDiff { first, steps }
 }
 
+/// How many steps cannot be compared: those of which neither both keys nor both definitions are known.
+pub(super) fn unknown(before: &Made, after: &Made) -> usize {
+    let pairs = pairs(before, after).into_iter();
+    let steps = pairs.map(|(old, new)| (&before.steps[old], &after.steps[new]));
+    let keys = |(old, new): &(&Step, &Step)| old.key.is_some() && new.key.is_some();
+    let definitions =
+        |(old, new): &(&Step, &Step)| old.definition.is_some() && new.definition.is_some();
+    steps.filter(|pair| pair.0.kind != "fetch" && !keys(pair) && !definitions(pair)).count()
+}
+
 /// Which step is which: by kind and name, then whatever version is in the name.
 fn pairs(before: &Made, after: &Made) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
@@ -249,7 +265,10 @@ fn step(old: &Step, new: &Step, before: &Made, different: &BTreeSet<usize>) -> O
     let other_output = matches!((old.output, new.output), (Some(old), Some(new)) if old != new);
     let cause = if old.kind == "fetch" {
         let defined = |step: &Step| step.definition.as_ref()?.get("fetch")?.get("sha256").cloned();
-        if defined(old) == defined(new) && !other_output {
+        // A manifest knows no definitions.
+        let redefined =
+            matches!((defined(old), defined(new)), (Some(old), Some(new)) if old != new);
+        if !redefined && !other_output {
             return None;
         }
         Cause::Input

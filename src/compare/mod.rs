@@ -182,10 +182,14 @@ pub fn compare(
                 return Err(Error::Unmade { name, other });
             };
             same = made.steps.is_empty();
-            report.notes.push(format!(
-                "{} is not built: only what goes into both was compared",
-                unmade.name
-            ));
+            let mut note =
+                format!("{} is not built: only what goes into both was compared", unmade.name);
+            if let (Some(before), Some(after)) = (&a.made, &b.made)
+                && let count @ 1.. = made::unknown(before, after)
+            {
+                note.push_str(&format!(", and of {count} steps not even that is known"));
+            }
+            report.notes.push(note);
         }
         (
             Body::Trees { .. } | Body::Directory(_) | Body::Disk { .. },

@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, io, ops::Range};
 
 use super::{bytes::hex, disk::Contents, report::Change};
-use crate::formats::source::Source;
+use crate::formats::{mbr::SECTOR, source::Source};
 
-/// The most bytes of a table that are looked at.
-const TABLE_MAX: u64 = 4 << 20;
+/// The most bytes of a table that are looked at: all entries that are read, and the header of a copy.
+const TABLE_MAX: u64 = (4 << 20) + SECTOR;
 /// Bytes that are read at once outside of tables and partitions.
 const CHUNK: u64 = 1 << 20;
 /// Bytes of an entry of a GUID partition table.
@@ -35,7 +35,7 @@ const MBR: [Field; 8] = [
 ];
 
 /// The header of a GUID partition table (UEFI 2.10, 5.3.2).
-const HEADER: [Field; 14] = [
+const HEADER: [Field; 15] = [
     (0, 8, "signature"),
     (8, 4, "revision"),
     (12, 4, "size of the header"),
@@ -50,6 +50,7 @@ const HEADER: [Field; 14] = [
     (80, 4, "number of entries"),
     (84, 4, "size of an entry"),
     (88, 4, "checksum of the entries"),
+    (92, 420, "reserved bytes at its end"),
 ];
 
 /// One entry of it (UEFI 2.10, 5.3.3).
@@ -117,16 +118,19 @@ fn table(
     found: &mut Vec<Change>,
 ) -> io::Result<()> {
     let read = |(source, range): (&dyn Source, &Range<u64>)| {
-        let length = (range.end - range.start).min(TABLE_MAX);
-        let mut bytes = vec![0; length as usize];
-        let there = range.start.saturating_add(length) <= source.size();
-        there.then(|| source.read_at(range.start, &mut bytes)).transpose()?;
+        // A table may be said to go on behind the end of the disk.
+        let there = range.end.min(source.size()).saturating_sub(range.start);
+        let mut bytes = vec![0; there.min(TABLE_MAX) as usize];
+        if !bytes.is_empty() {
+            source.read_at(range.start, &mut bytes)?;
+        }
         Ok::<_, io::Error>(bytes)
     };
     let (before, after) = (read(a)?, read(b)?);
     if before == after {
         return Ok(());
     }
+    let told = found.len();
     let mut field = |place: String, range: Range<usize>| {
         if let (Some(old), Some(new)) = (before.get(range.clone()), after.get(range))
             && old != new
@@ -151,11 +155,15 @@ fn table(
                     .for_each(|it| field(format!("partition {number}: {}", it.2), span(base, it)));
             }
         }
-        _ => {
-            let first = before.iter().zip(&after).position(|(one, other)| one != other);
-            let first = first.unwrap_or_default();
-            field(format!("{name}: bytes from {first} on"), first..first + 1);
-        }
+        _ => (),
+    }
+    if found.len() == told {
+        // In no field that is known here.
+        let shorter = before.len().min(after.len());
+        let first = before.iter().zip(&after).position(|(one, other)| one != other);
+        let first = first.unwrap_or(shorter);
+        let [old, new] = [&before, &after].map(|bytes| short(&bytes[first..]));
+        found.push(Change::new(format!("{name}: bytes from {first} on"), old, new));
     }
     Ok(())
 }
@@ -169,34 +177,95 @@ fn short(bytes: &[u8]) -> String {
     }
 }
 
-/// Bytes that are in no table and no partition, of two disks with the same places.
+/// Bytes that are in no table and no file system that is looked into, of two disks with the same places.
 fn outside(a: Known<'_>, b: Known<'_>, found: &mut Vec<Change>) -> io::Result<()> {
     let size = a.source.size();
-    let mut taken: Vec<Range<u64>> =
-        a.contents.tables.tables.iter().map(|(_, it)| it.clone()).collect();
-    taken.extend(a.contents.tables.partitions.iter().map(|(_, range)| range.clone()));
+    let looked_into = |number: u32| {
+        let there = |known: Known<'_>| known.contents.systems.iter().any(|(it, _)| *it == number);
+        there(a) && there(b)
+    };
+    let tables = &a.contents.tables;
+    let mut taken: Vec<Range<u64>> = tables.tables.iter().map(|(_, it)| it.clone()).collect();
+    let partitions = tables.partitions.iter().filter(|(number, _)| looked_into(*number));
+    taken.extend(partitions.map(|(_, range)| range.clone()));
     taken.push(size..size);
     taken.sort_by_key(|range| range.start);
-    let (mut one, mut other) = (vec![0; CHUNK as usize], vec![0; CHUNK as usize]);
-    let (mut at, mut count, mut first) = (0, 0_u64, None);
+    let (mut at, mut apart) = (0, Apart::default());
     for range in taken {
-        let end = range.start.min(size);
-        while at < end {
-            at = a.source.data_from(at)?.min(b.source.data_from(at)?).min(end);
-            let length = CHUNK.min(end - at) as usize;
-            a.source.read_at(at, &mut one[..length])?;
-            b.source.read_at(at, &mut other[..length])?;
-            let pairs = || one[..length].iter().zip(&other[..length]);
-            count += pairs().filter(|(one, other)| one != other).count() as u64;
-            let here = pairs().position(|(one, other)| one != other);
-            first = first.or(here.map(|here| (at + here as u64, one[here], other[here])));
-            at += length as u64;
-        }
+        apart.look(a.source, b.source, at..range.start.min(size))?;
         at = at.max(range.end);
     }
-    if let Some((at, before, after)) = first {
-        let what = format!("{count} bytes outside of partitions, the first at {at}");
-        found.push(Change::new(what, hex(&[before]), hex(&[after])));
-    }
+    found.extend(apart.told("outside of file systems"));
     Ok(())
+}
+
+/// Bytes that differ and that nobody knows the use of: how many, and the first with its place and what it is on both sides.
+#[derive(Default)]
+pub(super) struct Apart {
+    count: u64,
+    first: Option<(u64, u8, u8)>,
+}
+
+impl Apart {
+    /// Looks at a stretch that both have.
+    pub(super) fn look(
+        &mut self,
+        a: &dyn Source,
+        b: &dyn Source,
+        range: Range<u64>,
+    ) -> io::Result<()> {
+        let Range { start: mut at, end } = range;
+        let most = CHUNK.min(end.saturating_sub(at)) as usize;
+        let (mut one, mut other) = (vec![0; most], vec![0; most]);
+        while at < end {
+            at = a.data_from(at)?.min(b.data_from(at)?).min(end);
+            let length = CHUNK.min(end - at) as usize;
+            a.read_at(at, &mut one[..length])?;
+            b.read_at(at, &mut other[..length])?;
+            let pairs = || one[..length].iter().zip(&other[..length]);
+            self.count += pairs().filter(|(one, other)| one != other).count() as u64;
+            let here = pairs().position(|(one, other)| one != other);
+            let here = here.map(|here| (at + here as u64, one[here], other[here]));
+            self.first = self.first.or(here);
+            at += length as u64;
+        }
+        Ok(())
+    }
+
+    /// What was found, in words; `place` says of what.
+    pub(super) fn told(self, place: &str) -> Option<Change> {
+        let (at, before, after) = self.first?;
+        let bytes = if self.count == 1 { "byte" } else { "bytes" };
+        let what = format!("{} {bytes} {place}, the first at {at}", self.count);
+        Some(Change::new(what, hex(&[before]), hex(&[after])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::partitions::Partitions;
+
+    #[test]
+    fn of_a_table_that_goes_on_behind_the_disk_what_is_there_is_compared() {
+        const SIZE: u64 = 8192;
+        let table = |name, range| (name, range);
+        let tables = Partitions {
+            partitions: Vec::new(),
+            tables: vec![
+                table("master boot record", 0..512),
+                table("entries of the GUID partition table", SIZE - 256..SIZE + 256),
+            ],
+        };
+        let contents = Contents { tables, systems: Vec::new() };
+        let one = vec![0; SIZE as usize];
+        let mut other = one.clone();
+        other[SIZE as usize - 256] = 1;
+        let known = |source| Known { source, contents: &contents };
+        let [before, after] = [&one, &other].map(Vec::as_slice);
+        let found = compare(known(&before), known(&after)).expect("memory does not fail");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].what, "partition 1: type");
+        assert_eq!(compare(known(&before), known(&before)).expect("likewise"), []);
+    }
 }

@@ -33,26 +33,46 @@ pub(super) fn compare(
         return Ok(());
     }
     let disks = [Laid::of(a, b, store)?, Laid::of(b, a, store)?];
+    look([a, b], &disks, options, store, watch, report)?;
+    // Whatever was looked into, disks with other bytes are not the same.
     if let [Some(one), Some(other)] = &disks
+        && [a, b].iter().all(|side| is_whole(side))
+        && report.is_same()
+        && !disk::same(one.source(), other.source(), watch).map_err(|source| one.wrong(source))?
+    {
+        let what = "bytes that are in nothing that was looked into".to_owned();
+        report.around.push(Change { what, before: None, after: None });
+    }
+    Ok(())
+}
+
+/// Looks for differences, from the outside in.
+fn look(
+    [a, b]: [&Side; 2],
+    disks: &[Option<Laid<'_>>; 2],
+    options: &Options,
+    store: &Store,
+    watch: Watch<'_>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    if let [Some(one), Some(other)] = disks
         && [a, b].iter().all(|side| is_whole(side))
     {
         let found = table::compare(one.known(), other.known());
         report.around.extend(found.map_err(|source| one.wrong(source))?);
     }
-    let (before, after) = rayon::join(|| volumes(a, store, watch), || volumes(b, store, watch));
-    let (before, after) = match (before, after, &disks) {
-        (Ok(before), Ok(after), _) => (before, after),
+    let found = rayon::join(|| volumes(a, store, watch), || volumes(b, store, watch));
+    let (before, after) = match (found, disks) {
+        ((Ok(before), Ok(after)), _) => (before, after),
         // Files that cannot be read can still be compared byte by byte.
-        (Err(error @ Error::System { .. }), _, [Some(one), Some(other)])
-        | (_, Err(error @ Error::System { .. }), [Some(one), Some(other)]) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            report.notes.push(format!("{error}: {}", cause.unwrap_or_default()));
-            let mut part = PartDiff::default();
-            around::compare(one.first(), other.first(), watch, &mut part, report)?;
-            report.parts.push(part);
-            return Ok(());
+        ((before, after), [Some(one), Some(other)]) => {
+            for error in [before.err(), after.err()].into_iter().flatten() {
+                let Error::System { source, .. } = &error else { return Err(error) };
+                report.notes.push(format!("{error}: {source}"));
+            }
+            return around::compare_all(one, other, watch, report);
         }
-        (Err(error), _, _) | (_, Err(error), _) => return Err(error),
+        ((Err(error), _) | (_, Err(error)), _) => return Err(error),
     };
     for volume in before.iter().chain(&after) {
         if let Home::System(System { recovery: true, disk, .. }) = &volume.home {
@@ -62,7 +82,7 @@ pub(super) fn compare(
                 .push(format!("{path} was not unmounted cleanly: its journal was not read"));
         }
     }
-    for (old, new) in pairs([a, b], before, after, &mut report.around)? {
+    for (old, new) in pairs([a, b], before, after, report)? {
         let mut part = part(&old, &new, options, store, watch, report);
         if part.files.is_empty() || options.structures {
             let one = disks[0].as_ref().and_then(|disk| disk.under(&old));
@@ -105,8 +125,8 @@ fn are_equal(a: &Side, b: &Side, watch: Watch<'_>) -> Result<bool, Error> {
         }
         (Body::Disk { path: old, partition: None }, Body::Disk { path: new, partition: None }) => {
             let (one, other) = (DiskFile::open(old)?, DiskFile::open(new)?);
-            let same = one.is(&other) || disk::same(&one, &other, watch);
-            Ok(same)
+            // What cannot be read is told where it is looked for.
+            Ok(one.is(&other) || disk::same(&one, &other, watch).unwrap_or(false))
         }
         _ => Ok(false),
     }
@@ -152,7 +172,7 @@ fn systems(
     let chosen = contents.systems.into_iter().filter(|(number, _)| chosen(number));
     let mut volumes = Vec::new();
     for (number, range) in chosen {
-        let label = if number == 0 { String::new() } else { format!("partition {number}") };
+        let label = disk::label(number);
         let name = match number {
             0 => side.name.clone(),
             _ => format!("{} in {label}", side.name),
@@ -174,53 +194,59 @@ fn systems(
     Ok(volumes)
 }
 
-/// Which tree is compared with which.
+/// Which tree is compared with which: an only one with an only one, else by their labels.
 fn pairs(
     [a, b]: [&Side; 2],
     mut before: Vec<Volume>,
     mut after: Vec<Volume>,
-    around: &mut Vec<Change>,
+    report: &mut Report,
 ) -> Result<Vec<(Volume, Volume)>, Error> {
+    narrow((&mut before, a), (&after, b), &mut report.notes)?;
+    narrow((&mut after, b), (&before, a), &mut report.notes)?;
     if let ([_], [_]) = (before.as_slice(), after.as_slice()) {
         return Ok(before.into_iter().zip(after).collect());
     }
-    let are_trees = [a, b].map(|side| matches!(side.body, Body::Trees { .. }));
-    if are_trees[0] != are_trees[1] {
-        // An image's root file system meets the only one that the other has; its kernel is nothing of the disk.
-        for (trees, others, side, trees_side) in [(0, 1, b, a), (1, 0, a, b)] {
-            if !are_trees[trees] {
-                continue;
-            }
-            let [first, second] = [&mut before, &mut after];
-            let (mine, theirs) =
-                if (trees, others) == (0, 1) { (first, second) } else { (second, first) };
-            mine.truncate(1);
-            if theirs.len() != 1 {
-                let number = |volume: &Volume| volume.label.rsplit(' ').next()?.parse().ok();
-                let have = theirs.iter().filter_map(number).collect();
-                let (name, other) = (side.name.clone(), trees_side.name.clone());
-                return Err(Error::Several { name, have, other });
-            }
-        }
-        return Ok(before.into_iter().zip(after).collect());
-    }
+    let alone = |volume: &Volume| match volume.label.as_str() {
+        "" => "file system".to_owned(),
+        label => label.to_owned(),
+    };
+    let there = || Some("there".to_owned());
     let mut pairs = Vec::new();
     for old in before {
         match after.iter().position(|new| new.label == old.label) {
             Some(place) => pairs.push((old, after.remove(place))),
-            None => around.push(Change {
-                what: old.label,
-                before: Some("there".to_owned()),
-                after: None,
-            }),
+            None => {
+                report.around.push(Change { what: alone(&old), before: there(), after: None });
+            }
         }
     }
-    around.extend(after.into_iter().map(|new| Change {
-        what: new.label,
-        before: None,
-        after: Some("there".to_owned()),
-    }));
+    let added = after.iter().map(|new| Change { what: alone(new), before: None, after: there() });
+    report.around.extend(added);
     Ok(pairs)
+}
+
+/// Of a side that meets another kind of side, leaves the only tree that can be meant.
+fn narrow(
+    (volumes, side): (&mut Vec<Volume>, &Side),
+    (others, other): (&[Volume], &Side),
+    notes: &mut Vec<String>,
+) -> Result<(), Error> {
+    let is_image = |side: &Side| matches!(side.body, Body::Trees { .. });
+    // A tree, a directory, a bare disk or a chosen partition is compared with one thing.
+    let alone = matches!(others, [only] if only.label.is_empty() || !is_whole(other));
+    if is_image(side) && (alone || !is_image(other)) {
+        // That is the root file system; the kernel of an image is nothing of a disk.
+        for left in volumes.drain(volumes.len().min(1)..) {
+            let (label, name) = (left.label, &side.name);
+            notes.push(format!("the {label} of {name} was not compared: {} has none", other.name));
+        }
+    } else if !is_image(side) && volumes.len() > 1 && (alone || is_image(other)) {
+        let number = |volume: &Volume| volume.label.rsplit(' ').next()?.parse().ok();
+        let have = volumes.iter().filter_map(number).collect();
+        let (name, other) = (side.name.clone(), other.name.clone());
+        return Err(Error::Several { name, have, other });
+    }
+    Ok(())
 }
 
 /// Packages and files of two trees.

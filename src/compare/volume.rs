@@ -93,6 +93,9 @@ impl Volume {
     ) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let length = range.end.min(content.size).saturating_sub(range.start);
+        if length == 0 {
+            return Ok(bytes);
+        }
         self.read(store, path, content, range.start, &mut |from| {
             from.take(length).read_to_end(&mut bytes).map(|_| ())
         })?;

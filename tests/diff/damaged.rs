@@ -178,8 +178,18 @@ fn a_disk_that_ends_too_early_or_has_a_journal_to_replay_is_told() {
     let bytes = fs::read(&good).unwrap();
     let short = bench.path("short.img");
     fs::write(&short, &bytes[..bytes.len() / 2]).unwrap();
-    let refused = bench.diff(&short, &good, &[]).bad(1);
+    let refused = bench.diff(&short, &dir, &[]).bad(1);
     assert!(refused.contains("the file system is larger than the disk"), "{refused}");
+    // The other one is a disk, too: then the bytes are compared that both have.
+    let report = bench.report(&short, &good, &[]);
+    assert!(report["notes"].to_string().contains("larger than the disk"), "{report:#}");
+    assert_eq!(super::all(&report["around"], "what"), ["size of the disk"]);
+    let (cut, at) = (bench.path("cut.img"), 4000);
+    fs::write(&cut, [&bytes[..at], &[!bytes[at]], &bytes[at + 1..bytes.len() / 2]].concat())
+        .unwrap();
+    let report = bench.report(&short, &cut, &[]);
+    let told = format!("1 byte of the disk, the first at {at}");
+    assert_eq!(super::all(&report["around"], "what"), [told]);
     let blank = bench.path("blank.img");
     fs::write(&blank, [&[0; 4096], &bytes[4096..]].concat()).unwrap();
     let report = bench.report(&blank, &good, &[]);
@@ -219,4 +229,19 @@ fn no_partition_table_makes_the_reader_go_on_without_end() {
         Ok(())
     });
     outcome.unwrap();
+}
+
+#[test]
+fn a_directory_with_one_name_twice_is_damaged() {
+    let bench = Bench::new();
+    let dir = bench.tree("tree", &[("etc/motd", "hello\n"), ("etc/zotd", "other\n")]);
+    let image = bench.disk("a.img", &dir, &["-O", "^metadata_csum"]);
+    let bytes = fs::read(&image).unwrap();
+    let at = bytes.windows(4).position(|name| name == b"zotd").unwrap();
+    super::poke(&image, at as u64, b"m");
+    let judge = std::process::Command::new("/sbin/e2fsck").arg("-fn").arg(&image).output().unwrap();
+    let judge = String::from_utf8_lossy(&judge.stdout).into_owned();
+    assert!(judge.contains("Duplicate entry 'motd' found"), "{judge}");
+    let refused = bench.diff(&image, &dir, &[]).bad(1);
+    assert!(refused.contains("two things have its name"), "{refused}");
 }

@@ -1,21 +1,10 @@
 //! Disks, directories and files of others.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    os::unix::fs::{FileExt, symlink},
-    path::Path,
-    process::Command,
-};
+use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use serde_json::Value;
 
-use super::{Bench, all, run, with};
-
-/// Writes bytes into a file.
-fn poke(file: &Path, at: u64, bytes: &[u8]) {
-    fs::OpenOptions::new().write(true).open(file).unwrap().write_all_at(bytes, at).unwrap();
-}
+use super::{Bench, all, poke, run, with};
 
 fn debugfs(image: &Path, request: &str) -> String {
     run("debugfs", &["-w", "-R", request, image.to_str().unwrap()])
@@ -372,7 +361,7 @@ fn partitions_are_looked_into_and_their_tables_compared() {
     assert!(around.contains(&"partition 1: name"), "{around:?}");
     assert!(
         around.contains(
-            &format!("5 bytes outside of partitions, the first at {}", 15 << 20).as_str()
+            &format!("5 bytes outside of file systems, the first at {}", 15 << 20).as_str()
         )
     );
     let other = bench.path("signed.img");
@@ -430,4 +419,37 @@ fn plain_files_are_compared_and_what_has_nothing_in_common_is_refused() {
     let refused = bench.diff(format!("sha256:{}", "0".repeat(64)), &image, &[]).bad(2);
     assert!(refused.contains("the store has no tree, key or blob"), "{refused}");
     bench.diff(&dir, &image, &["--lines", "0"]).bad(2);
+}
+
+#[test]
+fn a_directory_may_be_named_by_a_link() {
+    let bench = Bench::new();
+    let dir = bench.tree("tree", &[("etc/motd", "hello\n")]);
+    let other = bench.tree("other", &[("etc/motd", "other\n")]);
+    let link = bench.path("link");
+    symlink(&dir, &link).unwrap();
+    assert_eq!(bench.report(&dir, &link, &[])["same"], true);
+    let report = bench.report(&link, &other, &["--ignore", "time"]);
+    assert_eq!(all(files(&report), "path"), ["/etc/motd"]);
+}
+
+#[test]
+fn a_program_whose_sections_are_not_in_it_is_compared_by_its_bytes() {
+    let bench = Bench::new();
+    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+    program.resize(64 + 3 * 64, 0);
+    // A table of three sections at 64; the names are in the last, which takes the first bytes of the file.
+    (program[0x28], program[0x3a], program[0x3c], program[0x3e]) = (64, 64, 3, 2);
+    (program[64 + 64 + 4], program[64 + 128 + 4]) = (1, 3);
+    program[64 + 64 + 24..64 + 64 + 32].copy_from_slice(&(1_u64 << 63).to_le_bytes());
+    (program[64 + 64 + 32], program[64 + 128 + 32]) = (1, 16);
+    for (name, flags) in [("a", 1), ("b", 2)] {
+        let dir = bench.tree(name, &[("program", "")]);
+        program[64 + 64 + 8] = flags;
+        fs::write(dir.join("program"), &program).unwrap();
+    }
+    let report = bench.report(bench.path("a"), bench.path("b"), &["--ignore", "time"]);
+    let content = &with(files(&report), "path", "/program")[0]["content"];
+    assert_eq!((&content["form"], &content["first"]), (&"bytes".into(), &136.into()), "{report:#}");
+    assert_eq!(report["notes"], Value::Array(Vec::new()));
 }

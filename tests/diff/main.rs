@@ -7,11 +7,12 @@ mod common;
 mod damaged;
 mod foreign;
 mod ours;
+mod partitions;
 
 use std::{
     ffi::OsStr,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{FileExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -94,6 +95,11 @@ fn run(program: &str, args: &[&str]) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{program} {args:?}: {text}{:?}", output.stderr);
     text
+}
+
+/// Writes bytes into a file.
+fn poke(file: &Path, at: u64, bytes: &[u8]) {
+    fs::OpenOptions::new().write(true).open(file).unwrap().write_all_at(bytes, at).unwrap();
 }
 
 /// The entries of a list in which a key has this value.

@@ -253,3 +253,44 @@ fn lockfiles_are_compared_by_what_they_pin() {
     let refused = old.run(&["diff", "lockfile.toml", "other/lockfile.toml"]).bad(2);
     assert!(refused.contains("other/lockfile.toml"), "{refused}");
 }
+
+#[test]
+fn a_recipe_is_what_the_manifest_of_its_image_says() {
+    let (lab, unbuilt) = (lab("1.0", "x\n"), self::lab("1.0", "x\n"));
+    lab.run(&["image", "tiny"]).good();
+    let out = out(&lab, "").display().to_string();
+    let report = report(&lab, "tiny", &out, &[]);
+    assert_eq!((&report["same"], &report["made"]["first"]), (&true.into(), &Value::Null));
+    assert_eq!(report["made"]["steps"], Value::Array(Vec::new()), "{report:#}");
+    let report = self::report(&unbuilt, "tiny", &out, &[]);
+    assert_eq!((&report["same"], &report["made"]["first"]), (&true.into(), &Value::Null));
+    let note = report["notes"][0].as_str().unwrap();
+    assert!(note.contains("is not built") && note.contains("not even that is known"), "{note}");
+    let other = self::lab("1.1", "x\n");
+    let report = self::report(&other, "tiny", &out, &[]);
+    assert!(report["made"]["first"].as_str().unwrap().starts_with("fetch app"), "{report:#}");
+}
+
+#[test]
+fn an_image_meets_a_tree_of_the_store_with_its_root_file_system() {
+    let lab = lab("1.0", "x\n");
+    lab.run(&["image", "tiny"]).good();
+    let (root, _) = lab.build("root");
+    root_of(&lab, "tiny", &root);
+    root_of(&lab, &root, "tiny");
+    let (kernel, _) = lab.build("linux");
+    let report = report(&lab, &kernel, "tiny", &[]);
+    let files = &report["parts"][0]["files"];
+    assert_eq!(with(files, "path", "/vmlinux")[0]["change"], "removed", "{report:#}");
+    assert_eq!(with(files, "path", "/etc/app.conf")[0]["change"], "added");
+}
+
+/// An image and its root file system, which are the same but for the kernel.
+#[track_caller]
+fn root_of(lab: &Lab, a: &str, b: &str) {
+    let report = report(lab, a, b, &[]);
+    assert_eq!((&report["same"], &report["around"]), (&true.into(), &Value::Array(Vec::new())));
+    assert!(report["parts"][0]["paths"].as_u64().unwrap() > 2, "{report:#}");
+    let note = report["notes"][0].as_str().unwrap();
+    assert!(note.contains("the kernel of tiny was not compared"), "{note}");
+}

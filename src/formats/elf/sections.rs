@@ -77,7 +77,9 @@ pub fn sections(
         section.name = name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
     }
     // The first is none: it is there so that 0 can mean nothing.
-    Ok(Some(found.into_iter().skip(1).map(|(_, section)| section).collect()))
+    let found: Vec<Section> = found.into_iter().skip(1).map(|(_, section)| section).collect();
+    let inside = |it: &Section| it.kind == NOBITS || it.size == 0 || it.in_file().end <= size;
+    Ok(found.iter().all(inside).then_some(found))
 }
 
 /// A section with the place of its name.
@@ -136,6 +138,18 @@ mod tests {
         let found: Vec<_> = found.iter().map(|it| (it.name.as_slice(), it.in_file())).collect();
         assert_eq!(found, [(&b".text"[..], 64..68), (b".names", 68..82)]);
         assert_eq!(read(&[0; 100]).expect("memory does not fail"), None);
+    }
+
+    #[test]
+    fn a_file_whose_sections_are_not_all_in_it_is_damaged() {
+        for far in [82 + 128 + 3 * 64, 1 << 63, u64::MAX] {
+            let mut bytes = file();
+            bytes[128 + 64 + 24..128 + 64 + 32].copy_from_slice(&u64::to_le_bytes(far));
+            assert_eq!(read(&bytes).expect("memory does not fail"), None, "{far}");
+            // What takes nothing of the file may be said to be anywhere.
+            bytes[128 + 64 + 4] = NOBITS as u8;
+            assert!(read(&bytes).expect("memory does not fail").is_some(), "{far}");
+        }
     }
 
     proptest! {

@@ -9,9 +9,9 @@ use super::{
     inode::{EXTENTS, Inode},
 };
 
-/// How many times as many blocks of block maps are read as the disk has blocks: each has one file, which may be read a few
-/// times.
-const READS_PER_BLOCK: u64 = 16;
+/// How many times as many blocks of block maps are read as the disk has blocks, and of content are claimed: each has one file,
+/// which may be read a few times.
+pub(super) const READS_PER_BLOCK: u64 = 16;
 
 /// Blocks in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

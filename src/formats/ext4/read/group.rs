@@ -48,10 +48,8 @@ impl FileSystem<'_> {
             flags: le16(&bytes, 0x12),
         };
         let end = found.inode_table.saturating_add(superblock.inode_table_blocks());
-        if [found.block_bitmap + 1, found.inode_bitmap + 1, end]
-            .iter()
-            .any(|end| *end > superblock.blocks)
-        {
+        let bitmaps = [found.block_bitmap, found.inode_bitmap].map(|it| it.saturating_add(1));
+        if bitmaps.into_iter().chain([end]).any(|end| end > superblock.blocks) {
             return Err(ReadError::Superblock("a group descriptor leads out of the disk"));
         }
         Ok(found)

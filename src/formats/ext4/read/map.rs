@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     FileSystem, ReadError,
+    blocks::READS_PER_BLOCK,
+    damaged,
     fields::{self, Field},
     group::INODES_UNINITIALISED,
     inode::RESIZE,
@@ -75,6 +77,8 @@ pub struct Map {
     block_size: u64,
     /// For blocks of descriptors: which group the first one is about.
     descriptors: BTreeMap<u64, u64>,
+    /// Blocks that files have said to have so far. On a damaged disk many may have the same.
+    claimed: u64,
     /// What could not be read, and is not in the map; of a badly damaged file system not all is told.
     pub gaps: Vec<String>,
 }
@@ -95,6 +99,7 @@ impl FileSystem<'_> {
             descriptors_per_block: superblock.descriptors_per_block(),
             block_size: superblock.block_size,
             descriptors: BTreeMap::new(),
+            claimed: 0,
             gaps: Vec::new(),
         };
         map.claim(0..1024, Owner::Boot);
@@ -122,15 +127,12 @@ impl FileSystem<'_> {
             let at = start * superblock.block_size;
             map.claim(at..at + 1024, Owner::Superblock(group));
         }
-        let classic = match meta {
-            true => superblock.descriptor_blocks().min(superblock.first_meta_group),
-            false => superblock.descriptor_blocks(),
-        };
         if copy {
+            let classic = superblock.classic_descriptor_blocks();
             for index in 0..classic {
                 map.claim_descriptors(start + 1 + index, index, group);
             }
-            let reserved = superblock.reserved_descriptors;
+            let reserved = superblock.reserved_descriptors.min(superblock.blocks_per_group);
             map.claim_blocks(start + 1 + classic, reserved, Owner::ReservedDescriptors);
         }
         let per_block = superblock.descriptors_per_block();
@@ -171,6 +173,11 @@ impl FileSystem<'_> {
         for node in &blocks.nodes {
             map.claim_blocks(*node, 1, Owner::BlockMap(number));
         }
+        let length: u64 = blocks.runs.iter().map(|run| run.length).sum();
+        if map.claimed.saturating_add(length) > READS_PER_BLOCK * self.superblock.blocks {
+            return Err(damaged(number, "its blocks are those of many others, too"));
+        }
+        map.claimed += length;
         let owner = if number == self.superblock.journal_inode {
             Owner::Journal
         } else if inode.is_directory() {

@@ -115,6 +115,10 @@ impl Superblock {
             return bad("group descriptors have no size that can be");
         }
         self.groups = (self.blocks - self.first_block).div_ceil(self.blocks_per_group);
+        // Each copy of them is in one group, so that all together are no more than the disk.
+        if self.classic_descriptor_blocks() >= self.blocks_per_group {
+            return bad("group descriptors are larger than a group");
+        }
         let tables = self.groups.checked_mul(self.inode_table_blocks());
         if tables.is_none_or(|blocks| blocks > self.blocks) {
             return bad("inode tables are larger than the disk");
@@ -136,6 +140,14 @@ impl Superblock {
     /// Blocks of all group descriptors.
     pub(super) fn descriptor_blocks(&self) -> u64 {
         self.groups.div_ceil(self.descriptors_per_block())
+    }
+
+    /// Those that are right behind the superblock, and behind each of its copies; of all others each is in its own groups.
+    pub(super) fn classic_descriptor_blocks(&self) -> u64 {
+        match self.incompat & META_BG {
+            0 => self.descriptor_blocks(),
+            _ => self.descriptor_blocks().min(self.first_meta_group),
+        }
     }
 
     /// The first block of a group.

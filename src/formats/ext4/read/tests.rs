@@ -115,6 +115,74 @@ fn every_byte_that_is_not_zero_belongs_to_something() {
     assert_eq!(system.counted(Owner::Journal, 1, 2), None);
 }
 
+/// Writes numbers of 32 bits into an image, each at its place.
+fn with(image: &[u8], words: &[(usize, u32)]) -> Vec<u8> {
+    let mut image = image.to_vec();
+    words.iter().for_each(|(at, word)| image[*at..at + 4].copy_from_slice(&word.to_le_bytes()));
+    image
+}
+
+#[test]
+fn groups_that_are_smaller_than_their_own_descriptors_are_refused() {
+    const SUPERBLOCK: usize = 1024;
+    let blobs = MemoryBlobs::default();
+    let image = image(&sample(&blobs), &blobs, None);
+    // One block and one inode in each group.
+    let bad = with(&image, &[(SUPERBLOCK, 2), (SUPERBLOCK + 0x20, 1), (SUPERBLOCK + 0x28, 1)]);
+    let refused = FileSystem::open(&bad.as_slice()).err().map(|error| error.to_string());
+    let told = "the superblock is damaged: group descriptors are larger than a group";
+    assert_eq!(refused.as_deref(), Some(told));
+}
+
+#[test]
+fn bitmaps_that_are_as_far_away_as_can_be_are_outside_of_the_disk() {
+    let blobs = MemoryBlobs::default();
+    let image = image(&sample(&blobs), &blobs, None);
+    let source = image.as_slice();
+    let system = FileSystem::open(&source).expect("a file system");
+    let (superblock, first) = (&system.superblock, system.descriptor_block(0));
+    assert_eq!(
+        (superblock.incompat & superblock::BITS_64 != 0, superblock.descriptor_size),
+        (true, 64)
+    );
+    let at = (first * superblock.block_size) as usize;
+    for low in [0, 4] {
+        let bad = with(&image, &[(at + low, u32::MAX), (at + 0x20 + low, u32::MAX)]);
+        let source = bad.as_slice();
+        let system = FileSystem::open(&source).expect("a file system");
+        let refused = system.group(0).expect_err("there is nothing").to_string();
+        assert!(refused.contains("leads out of the disk"), "{refused}");
+    }
+}
+
+#[test]
+fn files_that_all_claim_the_same_blocks_are_mapped_only_so_often() {
+    let blobs = MemoryBlobs::default();
+    let image = image(&sample(&blobs), &blobs, None);
+    let source = image.as_slice();
+    let system = FileSystem::open(&source).expect("a file system");
+    let (blocks, table) = (system.superblock.blocks, system.group(0).expect("a group").inode_table);
+    assert!(blocks < 32768, "one extent is enough");
+    let inode = |number: u64| {
+        let at = table * system.superblock.block_size + (number - 1) * system.superblock.inode_size;
+        let at = at as usize;
+        let extent = [(at + 0x28, 0x1_f30a), (at + 0x2c, 4), (at + 0x30, 0)];
+        let place = [(at + 0x34, 0), (at + 0x38, blocks as u32 - 1), (at + 0x3c, 1)];
+        [&[(at, 0x81a4), (at + 0x18, 1 << 16), (at + 0x20, 0x8_0000)][..], &extent, &place].concat()
+    };
+    let gaps = |count: u64| {
+        let bad = with(&image, &(20..20 + count).flat_map(inode).collect::<Vec<_>>());
+        FileSystem::open(&bad.as_slice()).expect("a file system").map().gaps
+    };
+    assert_eq!(gaps(10), Vec::<String>::new());
+    let found = gaps(40);
+    assert!(
+        found.iter().all(|gap| gap.contains("its blocks are those of many others, too")),
+        "{found:?}"
+    );
+    assert!((20..30).contains(&found.len()), "{found:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]

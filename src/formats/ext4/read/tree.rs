@@ -65,6 +65,9 @@ impl Walk<'_> {
     fn all(&mut self) -> Result<(), ReadError> {
         let mut waiting = vec![(GuestPath::root(), ROOT)];
         while let Some((path, number)) = waiting.pop() {
+            if self.inodes.contains_key(&path) {
+                return Err(damaged(number, "two things have its name"));
+            }
             if let Some(owner) = self.owners.get(&number) {
                 self.draft.insert(path.clone(), Node::HardLink(owner.clone()));
                 self.inodes.insert(path, number);
