@@ -184,7 +184,7 @@ fn a_cache_that_others_need_is_not_pruned() {
     let author = Author::new();
     let cache = author.path("srv cache");
     let address = format!("file://{}", cache.display());
-    author.run(&["cache", "push", "--to", &address, "tiny"]).good();
+    author.run(&["cache", "push", "tiny", "--with-inputs", "--to", &address]).good();
     let files = vendored(&cache);
     assert!(!files.is_empty());
     // The lockfile of another project, which names none of it.
