@@ -202,7 +202,8 @@ fn elements_are_related_as_they_were_made() {
         (package("linux"), "GENERATED_FROM", package("source")),
         (package("one.patch"), "PATCH_FOR", package("linux")),
         (package("tools"), "BUILD_TOOL_OF", package("helper")),
-        (package("root"), "CONTAINS", file("./usr/bin/helper")),
+        // Of a package that contains files SPDX wants all of them.
+        (package("root"), "OTHER", file("./usr/bin/helper")),
         (file("./usr/bin/helper"), "GENERATED_FROM", package("helper")),
     ] {
         let relation = (from, kind.to_owned(), to);
