@@ -132,6 +132,40 @@ fn an_image_that_is_there_is_left_alone_and_one_that_was_changed_is_made_again()
 }
 
 #[test]
+fn a_changed_disk_with_the_time_of_the_old_one_is_made_again() {
+    let lab = lab();
+    let first = json(&lab.run(&["image", "tiny", "--json"]).good());
+    let disk = out(&lab, "disk.img");
+    let before = fs::metadata(&disk).unwrap();
+    let file = fs::File::options().write(true).open(&disk).unwrap();
+    std::os::unix::fs::FileExt::write_at(&file, b"scribbled over", 4096).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+    let now = fs::metadata(&disk).unwrap();
+    let look = |meta: &fs::Metadata| (meta.len(), meta.ino(), meta.mtime(), meta.mtime_nsec());
+    assert_eq!(look(&now), look(&before));
+    assert_eq!(json(&lab.run(&["image", "tiny", "--json"]).good())["files"], first["files"]);
+    let digest = Digest::of(fs::read(&disk).unwrap()).to_string();
+    assert_eq!(first["files"][0]["sha256"], digest.as_str());
+}
+
+#[test]
+fn what_lies_in_the_way_of_an_image_is_not_written_through() {
+    let lab = lab();
+    let mine = lab.env.path().join("mine");
+    fs::write(&mine, "mine").unwrap();
+    fs::create_dir_all(out(&lab, "")).unwrap();
+    let files = ["disk.img", ".disk.img.partial", ".vmlinux.partial", ".bzImage.partial"];
+    for file in files.iter().chain(&[".placed", ".placed.partial", "vmlinux"]) {
+        std::os::unix::fs::symlink(&mine, out(&lab, file)).unwrap();
+    }
+    let text = lab.run(&["image", "tiny"]).good();
+    assert_eq!(fs::read_to_string(&mine).unwrap(), "mine");
+    let disk = Digest::of(fs::read(out(&lab, "disk.img")).unwrap()).hex();
+    assert!(text.starts_with(&disk), "{text}");
+    assert!(fs::symlink_metadata(out(&lab, ".placed")).unwrap().is_file());
+}
+
+#[test]
 fn what_an_image_is_made_of_survives_a_collection() {
     let lab = lab();
     let first = lab.run(&["image", "tiny"]).good();

@@ -202,6 +202,7 @@ fn elements_are_related_as_they_were_made() {
         (package("linux"), "GENERATED_FROM", package("source")),
         (package("one.patch"), "PATCH_FOR", package("linux")),
         (package("tools"), "BUILD_TOOL_OF", package("helper")),
+        // Of a package that contains files SPDX wants all of them.
         (package("root"), "OTHER", file("./usr/bin/helper")),
         (file("./usr/bin/helper"), "GENERATED_FROM", package("helper")),
     ] {
@@ -258,6 +259,27 @@ fn one_image_has_one_bill_in_any_store_locale_and_time_zone() {
         let shown = one.run(&["sbom", "tiny", "--format", format]).good();
         assert_eq!(shown, text, "on standard output it is the same");
     }
+}
+
+#[test]
+fn a_bill_takes_the_place_of_an_older_one_as_a_whole() {
+    let lab = lab();
+    let out = write(&lab, "tiny", "spdx");
+    let (text, other) = (fs::read(&out).unwrap(), lab.env.path().join("other"));
+    // Another name for the old one: what is written into it would be seen there.
+    fs::hard_link(&out, &other).unwrap();
+    let args = ["sbom", "tiny", "--format", "cyclonedx", "-o", out.to_str().unwrap()];
+    lab.run(&args).good();
+    assert_eq!(fs::read(&other).unwrap(), text);
+    assert_eq!(json(&out)["bomFormat"], "CycloneDX");
+    let left = fs::read_dir(lab.env.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!left.into_iter().any(|name| name.to_str().unwrap().contains("partial")));
+    // What is no file is not replaced.
+    fs::remove_file(&out).unwrap();
+    std::os::unix::fs::symlink(&other, &out).unwrap();
+    lab.run(&args).good();
+    assert!(fs::symlink_metadata(&out).unwrap().is_symlink());
+    assert_eq!(json(&other)["bomFormat"], "CycloneDX");
 }
 
 #[test]

@@ -225,6 +225,51 @@ fn a_collection_keeps_what_roots_need_and_nothing_else() {
 }
 
 #[test]
+fn a_tree_that_cannot_be_read_just_now_does_not_lose_its_blobs() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let kept = store.put_tree(&tree(&store, "kept")).unwrap();
+    let blob = Digest::of("kept");
+    let place = store.tree_path(&kept);
+    let whole = fs::read(&place).unwrap();
+    fs::remove_file(&place).unwrap();
+    // An error of the host's that is not an absence.
+    fs::create_dir(&place).unwrap();
+    let spare = Spare { since: None, size: Some(0) };
+    store.sweep(&spare).unwrap_err();
+    store.set_root("paper", &root(&[kept], &[])).unwrap();
+    store.sweep(&Spare::default()).unwrap_err();
+    store.why(&blob).unwrap_err();
+    assert!(store.has_blob(&blob));
+    fs::remove_dir(&place).unwrap();
+    fs::write(&place, whole).unwrap();
+    store.sweep(&Spare::default()).unwrap();
+    assert!(store.has_blob(&blob));
+}
+
+#[test]
+fn a_root_whose_tree_is_gone_hides_no_other_one() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (gone, kept) = (tree(&store, "gone"), tree(&store, "kept"));
+    let (gone, kept) = (store.put_tree(&gone).unwrap(), store.put_tree(&kept).unwrap());
+    store.set_root("first", &root(&[gone], &[])).unwrap();
+    store.set_root("second", &root(&[kept], &[])).unwrap();
+    for damaged in [false, true] {
+        fs::remove_file(store.tree_path(&gone)).unwrap();
+        if damaged {
+            fs::write(store.tree_path(&gone), "no manifest").unwrap();
+        }
+        let ways = store.why(&Digest::of("kept")).unwrap();
+        assert_eq!(ways, [("second".to_owned(), kept, Some(path("again")))]);
+        assert_eq!(store.why(&gone).unwrap().len(), 1);
+        if !damaged {
+            fs::write(store.tree_path(&gone), "").unwrap();
+        }
+    }
+}
+
+#[test]
 fn one_works_while_the_other_waits() {
     let dir = TempDir::new().unwrap();
     let key = Digest::of("key");

@@ -47,15 +47,19 @@ const ALIASES: [(&str, &str); 28] = [
 ];
 
 /// Exceptions that mean one text only, by a word that Debian's name for them has.
-const EXCEPTIONS: [(&str, &str); 7] = [
-    ("bison", "Bison-exception-2.2"),
+const EXCEPTIONS: [(&str, &str); 6] = [
     ("classpath", "Classpath-exception-2.0"),
     ("font", "Font-exception-2.0"),
-    ("gcc", "GCC-exception-3.1"),
+    ("gcc", GCC),
     ("libtool", "Libtool-exception"),
     ("linux-syscall-note", "Linux-syscall-note"),
     ("llvm", "LLVM-exception"),
 ];
+
+/// Words that a name for an exception may have besides, and still mean the same text.
+const BESIDES: [&str; 4] = ["exception", "library", "linking", "runtime"];
+/// The exception of GCC for version 3 of the GPL. For version 2 there was another one.
+const GCC: &str = "GCC-exception-3.1";
 
 /// The most words of a name that SPDX does not know. What is longer is a sentence.
 const NAME_WORDS: usize = 2;
@@ -267,9 +271,16 @@ fn known(name: &str) -> Option<String> {
         Some((base, exception)) => {
             let exception = exception.strip_suffix(" exception").unwrap_or(exception);
             let words: Vec<&str> = exception.split([' ', '-']).collect();
-            let fits = |word: &str| exception == word || words.contains(&word);
-            let (_, exception) = EXCEPTIONS.iter().find(|(word, _)| fits(word))?;
-            Some(format!("{} WITH {exception}", gnu(base)?))
+            let fits = |word: &str, id: &str| {
+                let is_of_it = |other: &&str| {
+                    *other == word || BESIDES.contains(other) || id.ends_with(&format!("-{other}"))
+                };
+                exception == word || (words.contains(&word) && words.iter().all(is_of_it))
+            };
+            let (_, exception) = EXCEPTIONS.iter().find(|(word, id)| fits(word, id))?;
+            let base = gnu(base)?;
+            let is_known = *exception != GCC || base.starts_with("GPL-3.0");
+            is_known.then(|| format!("{base} WITH {exception}"))
         }
     }
 }

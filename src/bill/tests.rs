@@ -29,10 +29,28 @@ fn names_of_debian_are_put_in_the_words_of_spdx() {
         ("BSD-3-clause", "BSD-3-Clause"),
         ("zlib", "Zlib"),
         ("Perl", "Artistic-1.0-Perl OR GPL-1.0-or-later"),
-        ("GPL-3+ with Bison exception", "GPL-3.0-or-later WITH Bison-exception-2.2"),
+        ("GPL-3+ with GCC exception", "GPL-3.0-or-later WITH GCC-exception-3.1"),
+        ("GPL-3 with GCC-Runtime-Library exception 3.1", "GPL-3.0-only WITH GCC-exception-3.1"),
+        ("GPL-2 with Classpath exception", "GPL-2.0-only WITH Classpath-exception-2.0"),
         ("GPL-2 with Linux-syscall-note exception", "GPL-2.0-only WITH Linux-syscall-note"),
     ] {
         assert_eq!(expression(debian), spdx);
+    }
+}
+
+#[test]
+fn an_exception_that_may_be_another_text_keeps_its_name() {
+    for debian in [
+        "GPL-2+ with GCC exception",
+        "GPL with GCC exception",
+        "GPL-3+ with GCC exception 2.0",
+        "GPL-3+ with GCC Runtime and Foo exception",
+        "GPL-3+ with font embedding exception",
+        "GPL-3+ with Bison exception",
+        "GPL-2+ with Bison exception",
+    ] {
+        let found = expression(debian);
+        assert!(!found.contains(" WITH ") && found.contains("LicenseRef-"), "{debian}: {found}");
     }
 }
 

@@ -1,12 +1,13 @@
 //! Places in which one program at a time makes something, under a name that another one clears away if it was killed.
 
 use std::{
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use fs_err::{self as fs, File};
-use rustix::fs::{FlockOperation, flock};
+use fs_err::{self as fs, File, OpenOptions, os::unix::fs::OpenOptionsExt};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::Error;
 
@@ -23,7 +24,11 @@ impl Claim {
     /// An empty file to become `target`.
     pub(super) fn file(target: &Path) -> Result<Self, Error> {
         Self::take(target, |partial| {
-            File::options().read(true).write(true).create(true).truncate(false).open(partial)
+            open(
+                File::options().read(true).write(true).create(true).truncate(false),
+                partial,
+                OFlags::empty(),
+            )
         })
         .and_then(|claim| {
             claim.file.set_len(0)?;
@@ -34,8 +39,8 @@ impl Claim {
     /// An empty directory to become `target`.
     pub(super) fn directory(target: &Path) -> Result<Self, Error> {
         let claim = Self::take(target, |partial| match fs::create_dir(partial) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-            _ => File::open(partial),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => open(File::options().read(true), partial, OFlags::DIRECTORY),
         })?;
         for entry in fs::read_dir(&claim.partial)? {
             let entry = entry?;
@@ -48,7 +53,7 @@ impl Claim {
         Ok(claim)
     }
 
-    fn take(target: &Path, open: impl Fn(&Path) -> std::io::Result<File>) -> Result<Self, Error> {
+    fn take(target: &Path, open: impl Fn(&Path) -> io::Result<File>) -> Result<Self, Error> {
         let mut name = std::ffi::OsString::from(".");
         name.push(target.file_name().unwrap_or_default());
         name.push(".partial");
@@ -57,7 +62,7 @@ impl Claim {
             let file = open(&partial)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Busy(target.to_owned())),
-                other => other.map_err(std::io::Error::from)?,
+                other => other.map_err(io::Error::from)?,
             }
             // Whoever had it may have settled it before the lock was ours.
             let here = file.metadata()?;
@@ -76,12 +81,21 @@ impl Claim {
         &self.file
     }
 
-    /// Gives it its name, in place of a file or an empty directory that has it.
+    /// Gives it its name, in place of a file or an empty directory that has it. What is in it was flushed before; so after
+    /// a power cut, too, what has the name is whole.
     pub(super) fn settle(mut self, target: &Path) -> Result<(), Error> {
         fs::rename(&self.partial, target)?;
         self.settled = true;
+        let above = target.parent().filter(|above| !above.as_os_str().is_empty());
+        File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(())
     }
+}
+
+/// Opens what is called so, and nothing that a link of that name leads to.
+fn open(options: &mut OpenOptions, partial: &Path, more: OFlags) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | more;
+    options.custom_flags(flags.bits().cast_signed()).open(partial)
 }
 
 impl Drop for Claim {

@@ -18,11 +18,19 @@ pub enum Error {
     /// The directory has something in it.
     #[error("{} is there already, and is not empty", .0.display())]
     Exists(PathBuf),
+    /// The directory is a cache that others need, of which nothing can be removed for one lockfile.
+    #[error("{} is the cache of others, too: it has {what}", dir.display())]
+    Shared {
+        /// The directory.
+        dir: PathBuf,
+        /// What is in it that no directory of inputs has.
+        what: &'static str,
+    },
     /// Two things would be at one path of a bundle.
     #[error("a bundle has a place of its own for {0}, so that no project can have anything there")]
     Taken(GuestPath),
-    /// A link that would lead out of a bundle.
-    #[error("the symbolic link {path} leads out of the project, to `{}`", target.escape_ascii())]
+    /// A link that would lead out of a bundle, or might.
+    #[error("the symbolic link {path} leads out of the project, or may: to `{}`", target.escape_ascii())]
     LeadsOut {
         /// The link.
         path: GuestPath,

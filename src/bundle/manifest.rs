@@ -67,8 +67,8 @@ pub enum BadManifest {
     /// Something is listed that no bundle holds.
     #[error("{0} is neither a file nor a directory nor a symbolic link of a bundle's own")]
     Odd(String),
-    /// A link leads out.
-    #[error("the symbolic link {0} leads out of the bundle")]
+    /// A link leads out, or may.
+    #[error("the symbolic link {0} leads out of the bundle, or may")]
     LeadsOut(String),
     /// The same manifest has another text.
     #[error("it is not in its canonical form (order, spelling or something twice)")]

@@ -19,7 +19,7 @@ mod vendor;
 
 pub use error::Error;
 pub use manifest::{About, BadManifest, Goal, MANIFEST, Manifest};
-pub use pack::{Packing, Written};
+pub use pack::{Packing, Piece, Written};
 pub use unpack::{look, unpack};
 pub use vendor::{State, Vendor};
 
@@ -34,6 +34,8 @@ const TOP: &str = "artifact";
 const README: &str = "README";
 /// The directory with inputs and outputs, as a project has it that says nothing else.
 const VENDOR: &str = "vendor";
+/// The directory with files of images.
+const OUT: &str = "out";
 /// The time of everything in a bundle: 2023-06-10 00:00 UTC.
 const MTIME: i64 = 1_686_355_200;
 
@@ -42,21 +44,25 @@ fn meta(mode: u16) -> Meta {
     Meta::root_owned(mode, Time::from_seconds(MTIME))
 }
 
-/// Whether a symbolic link at `path` leads out of the directory that all paths are in.
+/// Whether a symbolic link at `path` leads out of the directory that all paths are in, or may.
+///
+/// What is above it are directories, so that `..` at the beginning climbs these. Behind a name, which may be a link to
+/// anywhere inside, nobody can tell from the text where `..` leads.
 fn leads_out(path: &GuestPath, target: &[u8]) -> bool {
     let mut depth = path.components().count().saturating_sub(1);
     if target.starts_with(b"/") {
         return true;
     }
+    let mut named = false;
     for part in target.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => (),
+            b".." if named => return true,
             b".." => match depth.checked_sub(1) {
                 Some(up) => depth = up,
                 None => return true,
             },
-            // What it leads through may be a link itself, which is checked where it stands.
-            _ => depth += 1,
+            _ => named = true,
         }
     }
     false

@@ -8,7 +8,7 @@ use fs_err::{self as fs, File};
 use rayon::prelude::*;
 
 use super::{
-    About, Error, MANIFEST, Manifest, README, TOP, VENDOR, claim::Claim, leads_out, meta,
+    About, Error, MANIFEST, Manifest, OUT, README, TOP, VENDOR, claim::Claim, leads_out, meta,
     readme::readme,
 };
 use crate::{
@@ -22,13 +22,24 @@ use crate::{
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
 /// Directories of a bundle in which nothing of the project can be.
-const OWN: [&str; 4] = [MANIFEST, README, VENDOR, "out"];
+const OWN: [&str; 4] = [MANIFEST, README, VENDOR, OUT];
 
 /// A bundle as it comes together: what goes in, and where the bytes are.
 #[derive(Debug)]
 pub struct Packing {
     draft: Draft,
     places: BTreeMap<Digest, PathBuf>,
+}
+
+/// A file that goes into a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Where it will be in the bundle.
+    pub path: GuestPath,
+    /// Where its bytes are.
+    pub place: PathBuf,
+    /// What they must be, if that is known.
+    pub sha256: Option<Digest>,
 }
 
 /// A bundle that is written.
@@ -73,17 +84,24 @@ impl Packing {
         Ok(packing)
     }
 
-    /// Adds files, each of which is read once to know what it is.
-    pub fn add(&mut self, files: &[(GuestPath, PathBuf)]) -> Result<(), Error> {
+    /// Adds files, each of which is read once to know what it is. One that is not what it must be is an error.
+    pub fn add(&mut self, files: &[Piece]) -> Result<(), Error> {
         let contents: Vec<Content> = files
             .par_iter()
-            .map(|(_, place)| {
+            .map(|Piece { place, sha256, .. }| {
                 let mut hasher = ContentHasher::default();
                 io::copy(&mut File::open(place)?, &mut hasher)?;
-                Ok(hasher.finish())
+                let content = hasher.finish();
+                match sha256.filter(|expected| *expected != content.digest) {
+                    None => Ok(content),
+                    Some(expected) => {
+                        let (path, found) = (place.clone(), content.digest);
+                        Err(Error::Damaged { path, expected, found })
+                    }
+                }
             })
-            .collect::<io::Result<_>>()?;
-        for ((path, place), content) in files.iter().zip(contents) {
+            .collect::<Result<_, Error>>()?;
+        for (Piece { path, place, .. }, content) in files.iter().zip(contents) {
             self.places.insert(content.digest, place.clone());
             self.file(path, content);
         }

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
-    io::{Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::{ffi::OsStrExt, fs::symlink},
     path::Path,
 };
@@ -9,7 +9,7 @@ use std::{
 use fs_err::{self as fs, File};
 
 use super::{
-    Error, MANIFEST, Manifest, VENDOR,
+    About, Error, MANIFEST, Manifest, OUT, TOP, VENDOR,
     claim::Claim,
     pack::{member, member_of},
 };
@@ -18,6 +18,7 @@ use crate::{
     digest::Digest,
     formats::tar::{self, Body, Dialect, Member, Members},
     path::GuestPath,
+    recipe::Name,
     tree::{Content, ContentHasher, HOLE_MIN, Inode, Kind, Node},
 };
 
@@ -50,20 +51,25 @@ pub fn unpack(archive: &Path, dir: &Path, reached: &dyn Fn(u64, u64)) -> Result<
     let claim = Claim::directory(dir)?;
     fs::write(claim.path().join(MANIFEST), manifest.encode())?;
     reader.files(&manifest, claim.path(), reached)?;
+    // One flush for all of it: a file at a time takes its turn at the disk for each.
+    rustix::fs::syncfs(claim.open()).map_err(io::Error::from)?;
     claim.settle(dir)?;
     Ok(manifest)
 }
 
-/// What is in the cache must be called by its digest.
+/// What is in the cache must be called by its digest, and what there is of images must be what is said of these.
 fn check_names(manifest: &Manifest, archive: &Path) -> Result<(), Error> {
-    let vendor = GuestPath::new(VENDOR)?;
+    let (vendor, out) = (GuestPath::new(VENDOR)?, GuestPath::new(OUT)?);
     for (path, node) in manifest.files.iter() {
-        let Some(below) = path.below(&vendor) else { continue };
         let wrong = |what: &str| Error::Wrong {
             archive: archive.to_owned(),
             member: path.to_string(),
             what: what.to_owned(),
         };
+        if let Some(below) = path.below(&out) {
+            check_image(&manifest.about, &below, node).map_err(|what| wrong(&what))?;
+        }
+        let Some(below) = path.below(&vendor) else { continue };
         let content = match node {
             Node::Inode(Inode { kind: Kind::Directory, .. }) => continue,
             Node::Inode(Inode { kind: Kind::File(content), .. }) => content,
@@ -83,6 +89,24 @@ fn check_names(manifest: &Manifest, archive: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// In `out` vsbuild writes, and takes what it wrote before for what it is: so only files of images get in there.
+fn check_image(about: &About, below: &GuestPath, node: &Node) -> Result<(), String> {
+    let content = match node {
+        Node::Inode(Inode { kind: Kind::Directory, .. }) => return Ok(()),
+        Node::Inode(Inode { kind: Kind::File(content), .. }) => content,
+        _ => return Err("there are only files of images here".to_owned()),
+    };
+    let said = std::str::from_utf8(below.as_bytes()).ok().and_then(|below| {
+        let (name, file) = below.split_once('/')?;
+        about.goals.get(&name.parse::<Name>().ok()?)?.files.get(file)
+    });
+    match said {
+        Some(said) if *said == content.digest => Ok(()),
+        Some(said) => Err(format!("its bytes are {}, not {said}", content.digest)),
+        None => Err("no image has such a file".to_owned()),
+    }
 }
 
 struct Reader<'a> {
@@ -179,7 +203,9 @@ impl<'a> Reader<'a> {
 
     /// What to say of a member that is not the one that should be here.
     fn out_of_place(&self, found: &Member, expected: &Member, seen: &BTreeSet<GuestPath>) -> Error {
-        let what = if seen.contains(&found.path) || found.path.as_bytes().ends_with(b"/MANIFEST") {
+        let what = if seen.contains(&found.path)
+            || found.path.as_bytes() == format!("{TOP}/{MANIFEST}").as_bytes()
+        {
             "it is in the archive twice".to_owned()
         } else if found.path == expected.path && found != expected {
             "its kind, size, mode, owner or time is not what the manifest says".to_owned()

@@ -19,6 +19,9 @@ use crate::{
 /// Files on their way, by digest. The name is that of a cache in a directory.
 const STAGING: &str = ".staging";
 
+/// What a cache has that is more than one project's directory of inputs: pins first.
+const FOREIGN: [&str; 4] = ["pins", "packs", "trees", "statements"];
+
 /// A directory that keeps inputs by digest: a cache in a directory, `vsbuild-cache 1`, of which only `inputs` is used here.
 #[derive(Debug, Clone)]
 pub struct Vendor {
@@ -85,7 +88,12 @@ impl Vendor {
         }
         let staging = self.dir.join(STAGING);
         fs::create_dir_all(&staging)?;
-        Ok(staging.join(sha256.hex()))
+        let partial = staging.join(sha256.hex());
+        // An older vsbuild left what it copied as its store had it, which nobody can go on with.
+        if fs::metadata(&partial).is_ok_and(|meta| meta.permissions().readonly()) {
+            fs::remove_file(&partial)?;
+        }
+        Ok(partial)
     }
 
     /// Takes in what is whole in [`Vendor::partial`], in place of what is there.
@@ -102,6 +110,33 @@ impl Vendor {
         let place = self.place(sha256);
         place.parent().map_or(Ok(()), fs::create_dir_all)?;
         Ok(fs::rename(partial, place)?)
+    }
+
+    /// Keeps an input whose bytes are in a file elsewhere. What there was of it in part is thrown away.
+    pub fn copy(&self, sha256: &Digest, from: &Path) -> Result<(), Error> {
+        let partial = self.partial(sha256)?;
+        // Not with the mode of the original, which nobody may write to: a run that goes on must be able to.
+        let copied =
+            File::create(&partial).and_then(|mut to| io::copy(&mut File::open(from)?, &mut to));
+        if let Err(error) = copied {
+            // The disk may be full.
+            let _ = fs::remove_file(&partial);
+            return Err(error.into());
+        }
+        self.keep(sha256)
+    }
+
+    /// Makes sure that nobody else needs what is pruned: a directory with pins is somebody's, and so is one with outputs,
+    /// unless it is the project's `own`, perhaps of an artifact.
+    pub fn check_alone(&self, own: bool) -> Result<(), Error> {
+        let foreign = if own { &FOREIGN[..1] } else { &FOREIGN };
+        for what in foreign {
+            let room: Name = what.parse().map_err(crate::cache::Error::from)?;
+            if !self.remote.list(&room).map_err(crate::cache::Error::from)?.is_empty() {
+                return Err(Error::Shared { dir: self.dir.clone(), what });
+            }
+        }
+        Ok(())
     }
 
     /// Removes inputs that are not among `wanted`, and what killed programs left; gives how many bytes each had.

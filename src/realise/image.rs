@@ -1,6 +1,10 @@
 //! Lays an image out where the user wants it, and proves that it is what it was before.
 
-use std::{io, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    io::{self, Write},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
 
 use fs_err::{self as fs, File};
 use serde::{Deserialize, Serialize};
@@ -50,13 +54,14 @@ struct Stamp {
     files: Vec<(ImageFile, Look)>,
 }
 
-/// What changes on the host when a file is written: size, inode, and the time of the last change in nanoseconds.
+/// What changes on the host when a file is written: size, inode, and the time in nanoseconds when anything about it last
+/// changed, which nobody can set as one can the time of its last modification.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Look(u64, u64, i128);
 
 fn look(path: &Path) -> io::Result<Look> {
     let meta = fs::metadata(path)?;
-    let changed = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
+    let changed = i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec());
     Ok(Look(meta.len(), meta.ino(), changed))
 }
 
@@ -110,8 +115,19 @@ pub fn place(
     }
     let seen = |file: &ImageFile| Ok((file.clone(), look(&dir.join(&file.name))?));
     let stamp = Stamp { key, files: files.iter().map(seen).collect::<io::Result<_>>()? };
-    fs::write(dir.join(STAMP), serde_json::to_vec(&stamp).map_err(io::Error::from)?)?;
+    let partial = dir.join(format!("{STAMP}.partial"));
+    fresh(&partial)?.write_all(&serde_json::to_vec(&stamp).map_err(io::Error::from)?)?;
+    fs::rename(partial, dir.join(STAMP))?;
     Ok(Placed { files, key })
+}
+
+/// A new file that is to be renamed. What was left under its name goes, and what that leads to, if it is a link, stays.
+fn fresh(partial: &Path) -> io::Result<File> {
+    match fs::remove_file(partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    File::options().read(true).write(true).create_new(true).open(partial)
 }
 
 /// The kernel's files as they must be.
@@ -151,7 +167,7 @@ fn write_disk(
         .map_err(|source| Error::Partition { name: name.to_owned(), source })?;
     let (size, target) = (raw.size(), dir.join(DISK));
     let partial = dir.join(format!(".{DISK}.partial"));
-    let file = File::options().read(true).write(true).create(true).truncate(true).open(&partial)?;
+    let file = fresh(&partial)?;
     let sha256 = lay::lay(size, raw.pieces(), world.store, &file, world.host.jobs)?;
     // What is recorded may be what others say, and then it is told who they are.
     if let Some(from) = world.substituters {
@@ -172,7 +188,7 @@ fn write_disk(
 fn copy(file: &ImageFile, world: &World<'_>, dir: &Path) -> Result<(), Error> {
     let partial = dir.join(format!(".{}.partial", file.name));
     // The copy is a reflink where the file systems can do that.
-    let (mut from, mut to) = (world.store.blob_file(&file.sha256)?, File::create(&partial)?);
+    let (mut from, mut to) = (world.store.blob_file(&file.sha256)?, fresh(&partial)?);
     io::copy(&mut from, &mut to)?;
     fs::rename(&partial, dir.join(&file.name))?;
     Ok(())

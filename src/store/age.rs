@@ -62,7 +62,7 @@ impl Store {
         self.age_records(&mut ages)?;
         let trees: Vec<(Digest, SystemTime)> = of_kind(&ages, Kind::Tree).collect();
         for (tree, used) in trees {
-            let Ok(manifest) = self.tree(&tree) else { continue };
+            let Some(manifest) = self.whole_tree(&tree)? else { continue };
             for content in manifest.contents() {
                 rejuvenate(&mut ages, Kind::Blob, content.digest, used);
                 rejuvenate(&mut ages, Kind::Program, content.digest, used);

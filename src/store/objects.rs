@@ -143,6 +143,15 @@ impl Store {
         Tree::decode(&manifest).map_err(|source| Error::BadTree { tree: *digest, source })
     }
 
+    /// A tree, if it is there and whole. One that cannot be read just now must not look like one that is gone.
+    pub(super) fn whole_tree(&self, digest: &Digest) -> Result<Option<Tree>, Error> {
+        match self.tree(digest) {
+            Ok(tree) => Ok(Some(tree)),
+            Err(Error::Absent(_) | Error::BadTree { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn keep_blob(&self, file: tempfile::NamedTempFile, digest: &Digest) -> io::Result<()> {
         make_object(file.as_file(), 0o444)?;
         self.settle_object(file, &self.blob_path(digest)).map_err(io::Error::other)

@@ -73,7 +73,7 @@ impl Store {
                     ways.push((name.clone(), *tree, None));
                     continue;
                 }
-                let manifest = self.tree(tree)?;
+                let Some(manifest) = self.whole_tree(tree)? else { continue };
                 let holds = manifest.iter().find(|(path, _)| {
                     manifest.content(path).is_some_and(|content| content.digest == *digest)
                 });

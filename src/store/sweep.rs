@@ -117,8 +117,8 @@ impl Store {
         let (mut blobs, mut trees, mut keys) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for root in self.roots()?.into_values() {
             for tree in &root.trees {
-                // A tree that is gone, or damaged, keeps no blobs; it will be made again with them.
-                if let Ok(manifest) = self.tree(tree) {
+                // What is not there keeps no blobs; it will be made again with them.
+                if let Some(manifest) = self.whole_tree(tree)? {
                     blobs.extend(manifest.contents().map(|content| content.digest));
                 }
             }

@@ -129,6 +129,61 @@ fn two_that_import_to_one_place_do_not_mix() {
     there.run("artifact", &["image", "tiny"]).good();
 }
 
+#[test]
+fn what_has_the_name_of_something_half_made_is_not_written_through() {
+    let author = Author::new();
+    let dir = author.path("out");
+    fs::create_dir(&dir).unwrap();
+    let (out, target) = (dir.join("artifact.tar"), author.path("target"));
+    let args = ["export", "tiny", "--source-only", "-o", out.to_str().unwrap()];
+    let partial = dir.join(".artifact.tar.partial");
+    // Whether the target is there or not: a link is not followed, and nobody waits for it.
+    for there in [false, true] {
+        if there {
+            fs::write(&target, "mine").unwrap();
+        }
+        std::os::unix::fs::symlink(&target, &partial).unwrap();
+        let said = author.run(&args).bad(1);
+        assert!(said.contains(".artifact.tar.partial"), "{said}");
+        assert_eq!(target.exists(), there);
+        fs::remove_file(&partial).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&target).unwrap(), "mine");
+    author.run(&args).good();
+    let to = dir.join("artifact");
+    let args = ["import", out.to_str().unwrap(), "--to", to.to_str().unwrap()];
+    fs::write(dir.join(".artifact.partial"), "mine").unwrap();
+    let said = author.run(&args).bad(1);
+    assert!(said.contains(".artifact.partial"), "{said}");
+    assert_eq!(fs::read_to_string(dir.join(".artifact.partial")).unwrap(), "mine");
+    fs::remove_file(dir.join(".artifact.partial")).unwrap();
+    author.run(&args).good();
+}
+
+#[test]
+fn what_is_unpacked_is_flushed_before_it_has_its_name() {
+    let author = Author::new();
+    let bundle = author.export("artifact.tar", &["--source-only"]);
+    let to = author.path("artifact");
+    let import =
+        author.lab.command(&["import", bundle.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+    let log = author.path("calls");
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-e", "trace=syncfs,fsync,rename,renameat,renameat2", "-o"]).arg(&log);
+    traced.arg(import.get_program()).args(import.get_args()).env_clear();
+    traced.envs(import.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    traced.current_dir(import.get_current_dir().unwrap());
+    match traced.output() {
+        Ok(output) if output.status.success() => (),
+        _ => return skip("calls cannot be traced here"),
+    }
+    let calls = fs::read_to_string(log).unwrap();
+    let named = calls.lines().position(|line| line.contains("/.artifact.partial\"")).unwrap();
+    let before = calls.lines().take(named).filter(|line| line.contains(" syncfs(")).count();
+    let after = calls.lines().skip(named).filter(|line| line.contains(" fsync(")).count();
+    assert!(before == 1 && after >= 1, "{calls}");
+}
+
 /// Runs a command with a small disk at `disk`, and then lists what is on it.
 fn on_a_small_disk(disk: &Path, size: &str, command: &Command) -> Option<(Ran, String)> {
     let script = "mount -t tmpfs -o size=\"$1\" none \"$2\" || exit 97; disk=$2; shift 2; \"$@\"; code=$?; \

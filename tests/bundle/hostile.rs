@@ -258,6 +258,12 @@ fn a_manifest_that_names_what_leads_out_or_is_no_file_is_refused() {
             0o777,
             "leads out of the bundle",
         ),
+        (
+            "a link whose names may be links",
+            Kind::Symlink(b"s/s/s/s/../../../../../../home/victim".as_slice().into()),
+            0o777,
+            "leads out of the bundle",
+        ),
         ("a pipe", Kind::Fifo, 0o644, "neither a file"),
         ("a program of root", Kind::File(Content::of(b"x")), 0o4755, "neither a file"),
     ] {
@@ -417,6 +423,38 @@ fn what_is_in_the_cache_under_a_wrong_name_is_refused() {
     let link = Kind::Symlink(b"format".as_slice().into());
     let linked = claiming(&members, |draft| draft.insert(path("vendor/link"), node(0o777, link)));
     trial.refused("a link in the cache", &write(&linked), "there are only files in a cache");
+}
+
+#[test]
+fn only_the_files_of_images_get_in_where_vsbuild_writes_and_takes_its_own_word() {
+    let trial = Trial::new();
+    let goal = {
+        let members = good();
+        let manifest = Manifest::decode(&members[place(&members, "artifact/MANIFEST")].bytes);
+        let mut goals = manifest.unwrap().about.goals.into_iter();
+        goals.find(|(_, goal)| !goal.files.is_empty()).unwrap()
+    };
+    assert!(goal.0.as_str() == "tiny" && goal.1.files.contains_key("disk.img"));
+    let link = || Kind::Symlink(b"recipes".as_slice().into());
+    let file = || Kind::File(Content::of(b"x"));
+    for (name, kind, mode, words) in [
+        ("out", link(), 0o777, "only files of images"),
+        ("out", file(), 0o644, "no image has such a file"),
+        ("out/tiny", link(), 0o777, "only files of images"),
+        ("out/tiny/.disk.img.partial", link(), 0o777, "only files of images"),
+        ("out/tiny/disk.img", link(), 0o777, "only files of images"),
+        ("out/tiny/.placed", file(), 0o644, "no image has such a file"),
+        ("out/tiny/.disk.img.partial", file(), 0o644, "no image has such a file"),
+        ("out/other/disk.img", file(), 0o644, "no image has such a file"),
+        ("out/tiny/disk.img", file(), 0o644, "its bytes are"),
+    ] {
+        let changed = claiming(&good(), |draft| {
+            let above = Meta::root_owned(0o755, Time::from_seconds(1_686_355_200));
+            draft.ensure_parents(&path(name), &above);
+            draft.insert(path(name), node(mode, kind));
+        });
+        trial.refused(name, &write(&changed), words);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -13,7 +14,7 @@ use vsbuild::digest::Digest;
 use crate::{
     common::Ran,
     real::Real,
-    site::{Author, hashes, json},
+    site::{Author, Evaluator, hashes, is_root, json},
 };
 
 fn vendored(dir: &Path) -> Vec<PathBuf> {
@@ -141,6 +142,69 @@ fn a_killed_vendor_goes_on_where_it_was() {
     }
     author.run(&["vendor"]).good();
     author.run(&["vendor", "--check"]).good();
+}
+
+#[test]
+fn what_a_kill_left_for_reading_only_is_in_nobodys_way() {
+    let author = Author::new();
+    let bundle = author.export("artifact.tar", &["--source-only"]);
+    // Root may write to everything, and would notice nothing.
+    let there = Evaluator::nobody().unwrap_or_else(Evaluator::new);
+    there.receive(&bundle);
+    there.run("", &["import", "artifact.tar"]).good();
+    there.run("artifact", &["image", "tiny"]).good();
+    let vendor = there.work().join("artifact/vendor");
+    let input = vendored(&vendor).remove(0);
+    let bytes = fs::read(&input).unwrap();
+    let staging = vendor.join(".staging");
+    let left = staging.join(input.file_name().unwrap());
+    let cut = || {
+        fs::remove_file(&input).unwrap();
+        fs::create_dir_all(&staging).unwrap();
+        fs::write(&left, &bytes[..bytes.len() / 2]).unwrap();
+        fs::set_permissions(&left, PermissionsExt::from_mode(0o444)).unwrap();
+        if is_root() {
+            [&staging, &left].iter().for_each(|it| chown(it, Some(65534), Some(65534)).unwrap());
+        }
+    };
+    cut();
+    there.plainly("artifact", &["vendor"]).good();
+    assert_eq!(fs::read(&input).unwrap(), bytes);
+    let mode = fs::metadata(&input).unwrap().permissions().mode();
+    assert_eq!(mode & 0o200, 0o200, "it may be written to");
+    // A store that has nothing leaves it to the mirror, of which there is none here.
+    cut();
+    fs::remove_dir_all(there.store()).unwrap();
+    let said = there.plainly("artifact", &["vendor"]).bad(5);
+    assert!(!said.contains("denied"), "{said}");
+}
+
+#[test]
+fn a_cache_that_others_need_is_not_pruned() {
+    let author = Author::new();
+    let cache = author.path("srv cache");
+    let address = format!("file://{}", cache.display());
+    author.run(&["cache", "push", "tiny", "--with-inputs", "--to", &address]).good();
+    let files = vendored(&cache);
+    assert!(!files.is_empty());
+    // The lockfile of another project, which names none of it.
+    let args = ["vendor", "--prune", "--dir", cache.to_str().unwrap()];
+    author.lab.env.write("lockfile.toml", "version = 1\n\n[packages]\n");
+    author.lab.env.write("vsbuild.toml", "shipped = false\n");
+    fs::remove_dir_all(author.lab.env.project().join("recipes")).unwrap();
+    fs::remove_dir_all(author.lab.env.project().join("kernels")).unwrap();
+    author.lab.env.write("recipes/none.toml", "kind = \"packages\"\ninclude = [\"none\"]\n");
+    let refused = author.run(&args).bad(2);
+    assert!(refused.contains("the cache of others") && refused.contains("--prune"), "{refused}");
+    assert_eq!(vendored(&cache), files);
+    // Pins are somebody's even in the project's own directory.
+    let own = author.lab.env.project().join("vendor");
+    fs::create_dir_all(own.join("pins")).unwrap();
+    fs::write(own.join("pins/paper"), "{\"reason\": \"paper\"}").unwrap();
+    let refused = author.run(&["vendor", "--prune"]).bad(2);
+    assert!(refused.contains("pins"), "{refused}");
+    fs::remove_file(own.join("pins/paper")).unwrap();
+    author.run(&["vendor", "--prune"]).good();
 }
 
 #[test]

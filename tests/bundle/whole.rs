@@ -1,6 +1,12 @@
 //! From an author to an evaluator, in all the ways that there are.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+    process::Command,
+};
 
 use vsbuild::{
     digest::Digest,
@@ -164,8 +170,7 @@ fn images_go_along_if_that_is_asked_for() {
     {
         assert_eq!(Digest::of(fs::read(out.join(file)).unwrap()).to_string(), hash, "{file}");
     }
-    let blocks =
-        std::os::unix::fs::MetadataExt::blocks(&fs::metadata(out.join("disk.img")).unwrap());
+    let blocks = fs::metadata(out.join("disk.img")).unwrap().blocks();
     let length = fs::metadata(out.join("disk.img")).unwrap().len();
     assert!(blocks * 512 < length, "zeros take no room: {blocks} blocks of {length} bytes");
     builds(&author, &there, "artifact", &[]);
@@ -406,13 +411,117 @@ fn what_cannot_be_exported_is_said_before_anything_is_written() {
     std::os::unix::fs::symlink("/etc/passwd", author.lab.env.project().join("recipes/files/out"))
         .unwrap();
     let leads_out = export("tiny", &["--source-only"]).bad(2);
-    assert!(leads_out.contains("leads out of the project, to `/etc/passwd`"), "{leads_out}");
+    assert!(
+        leads_out.contains("leads out of the project, or may: to `/etc/passwd`"),
+        "{leads_out}"
+    );
     assert!(!out.exists());
     let left: Vec<_> = fs::read_dir(author.lab.env.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
     assert!(!left.iter().any(|name| name.to_str().unwrap().contains("partial")), "{left:?}");
+}
+
+#[test]
+fn a_kernel_that_is_not_the_lockfiles_is_not_exported() {
+    let author = Author::new();
+    author
+        .lab
+        .env
+        .write("kernels/build.sh", "cat $SCRIPT > $out/bzImage; echo new > $out/vmlinux\n");
+    let before = author.lab.env.project().join("lockfile.toml");
+    let lockfile = fs::read_to_string(&before).unwrap();
+    author.run(&["image", "tiny"]).good();
+    assert_eq!(fs::read_to_string(&before).unwrap(), lockfile);
+    let out = author.path("artifact.tar");
+    for more in [&[][..], &["--source-only"]] {
+        let args = ["export", "tiny", "-o", out.to_str().unwrap()];
+        let said = author.run(&[&args, more].concat()).bad(4);
+        assert!(said.contains("vmlinux of tiny is"), "{said}");
+        assert!(said.contains("vsbuild lock --outputs tiny"), "{said}");
+    }
+    assert!(!out.exists());
+    author.run(&["lock", "--outputs", "tiny"]).good();
+    author.run(&["export", "tiny", "-o", out.to_str().unwrap()]).good();
+}
+
+#[test]
+fn the_files_of_an_image_are_read_and_not_believed() {
+    let author = Author::new();
+    author.run(&["image", "tiny"]).good();
+    let dir = author.lab.env.project().join("out/tiny");
+    let mut disk = fs::read(dir.join("disk.img")).unwrap();
+    let last = disk.len() - 1;
+    disk[last] ^= 1;
+    fs::write(dir.join("disk.img"), &disk).unwrap();
+    // A stamp that says of the changed disk that nobody changed it.
+    let mut stamp = json(&fs::read_to_string(dir.join(".placed")).unwrap());
+    let now = fs::metadata(dir.join("disk.img")).unwrap();
+    let changed = now.ctime() * 1_000_000_000 + now.ctime_nsec();
+    stamp["files"][0][1] = serde_json::json!([now.len(), now.ino(), changed]);
+    fs::write(dir.join(".placed"), stamp.to_string()).unwrap();
+    let unchanged = json(&author.run(&["image", "tiny", "--json"]).good());
+    assert_eq!(unchanged["unchanged"], true, "the stamp is believed by what makes images");
+    for args in [&["verify", "tiny"][..], &["verify", "tiny", "--rebuild"]] {
+        let said = author.run(args).bad(4);
+        assert!(said.contains("disk.img is damaged") && said.contains("remove it"), "{said}");
+    }
+    let out = author.path("artifact.tar");
+    let args = ["export", "tiny", "--with-images", "-o", out.to_str().unwrap()];
+    let said = author.run(&args).bad(4);
+    assert!(said.contains("disk.img is damaged") && said.contains("remove it"), "{said}");
+    assert!(!out.exists());
+    fs::remove_file(dir.join("disk.img")).unwrap();
+    author.run(&["verify", "tiny"]).good();
+    author.run(&args).good();
+}
+
+#[test]
+fn an_input_that_is_damaged_in_the_store_is_not_exported() {
+    let author = Author::new();
+    let hex = Digest::of(fs::read(author.lab.package_file("app")).unwrap()).hex();
+    let blob = author.lab.env.store().join("blobs").join(&hex[..2]).join(&hex);
+    let mut bytes = fs::read(&blob).unwrap();
+    bytes[20] ^= 1;
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, bytes).unwrap();
+    let out = author.path("artifact.tar");
+    let said = author.run(&["export", "tiny", "--source-only", "-o", out.to_str().unwrap()]).bad(4);
+    assert!(said.contains(&hex) && said.contains("vsbuild store verify"), "{said}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn an_archive_takes_the_place_of_files_only() {
+    let author = Author::new();
+    let (pipe, file, link) = (author.path("pipe"), author.path("file"), author.path("link"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::write(&file, "mine").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    for out in [&pipe, &link, &author.path("")] {
+        let args = ["export", "tiny", "--source-only", "-o", out.to_str().unwrap()];
+        author.run(&args).bad(2);
+    }
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(!fs::symlink_metadata(&pipe).unwrap().is_file());
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+    author.run(&["export", "tiny", "--source-only", "-o", file.to_str().unwrap()]).good();
+}
+
+#[test]
+fn a_directory_that_somebody_is_in_is_not_replaced() {
+    let author = Author::new();
+    let bundle = author.export("artifact.tar", &["--source-only"]);
+    let there = Evaluator::new();
+    there.receive(&bundle);
+    fs::create_dir_all(there.work().join("here")).unwrap();
+    for to in [".", "./", "../here"] {
+        let said = there.run("here", &["import", "../artifact.tar", "--to", to]).bad(2);
+        assert!(said.contains("the directory that you are in"), "{said}");
+    }
+    there.run("", &["import", "artifact.tar", "--to", "here"]).good();
+    there.run("here", &["image", "tiny"]).good();
 }
 
 /// What is copied of a project that extends an image which ships: its plan keys there and here, and the copy.

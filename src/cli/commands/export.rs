@@ -7,7 +7,7 @@ use walkdir::WalkDir;
 
 use super::image;
 use crate::{
-    bundle::{self, About, Goal, Packing},
+    bundle::{self, About, Goal, Packing, Piece},
     cache::{Cache, Item, Parcel},
     cli::{
         args::Export,
@@ -20,7 +20,7 @@ use crate::{
     path::GuestPath,
     plan::{Derivation, Plan, StepId},
     project::{self, LOCKFILE, Project, VENDOR},
-    realise::{self, DISK, Shared},
+    realise::{self, DISK, KERNELS},
     recipe::{Kind, Name, Recipes},
     remote::Directory,
     store::{Scratch, Store},
@@ -30,12 +30,11 @@ use crate::{
 /// What goes without anything that was built, or a key.
 const SOURCE_ONLY: &str = "or leave outputs out, so that all is to be built: --source-only";
 
-/// Files of a bundle by path, with where their bytes are.
-type Files = Vec<(GuestPath, PathBuf)>;
-
 pub(in crate::cli) fn run(context: &Context, args: &Export) -> Result<ExitCode, Problem> {
-    if args.out.is_dir() {
-        let message = format!("{} is a directory", args.out.display());
+    // It would be replaced, whatever it is: a device or a link, too.
+    if args.out.symlink_metadata().is_ok_and(|meta| !meta.is_file()) {
+        let what = if args.out.is_dir() { "a directory" } else { "there, and is no file" };
+        let message = format!("{} is {what}", args.out.display());
         return Err(
             Problem::new(Failure::Input, message).help("--out names the archive to be made")
         );
@@ -49,11 +48,12 @@ pub(in crate::cli) fn run(context: &Context, args: &Export) -> Result<ExitCode, 
     expected(&project, &recipes, &goals)?;
     let export = Exporting { context, store: &store, scratch: &scratch, args };
     let (frozen, plan) = export.freeze(&project, &recipes, &goals)?;
+    export.compare(&plan, &goals, &project)?;
     let mut packing = Packing::new(&frozen, &store).map_err(failed)?;
     let mut files = export.inputs(&plan, &goals)?;
     let mut keys = Vec::new();
     if !args.source_only {
-        let (outputs, signers) = export.outputs(&plan, &goals, &project)?;
+        let (outputs, signers) = export.outputs(&plan, &goals)?;
         files.extend(outputs);
         keys = signers;
     }
@@ -95,13 +95,19 @@ pub(super) fn failed(error: bundle::Error) -> Problem {
             Failure::Input,
             Some("name another directory with --to DIR; nothing is ever written over a project"),
         ),
+        bundle::Error::Shared { .. } => (
+            Failure::Input,
+            Some(
+                "without --prune nothing is removed; vsbuild cache gc collects what no pin of it needs",
+            ),
+        ),
         bundle::Error::Busy(_) => (Failure::Other, Some("wait for it, or choose another name")),
         bundle::Error::Taken(_) => (Failure::Input, Some("give it another name in the project")),
         bundle::Error::LeadsOut { .. } => (
             Failure::Input,
             Some(
-                "a recipe can make such a link in a root file system itself:\n\
-                 links.\"/PATH\" = \"/TARGET\"",
+                "NAME/.. may lead anywhere if NAME is a link: name the target without it. A recipe can make any link\n\
+                 in a root file system itself: links.\"/PATH\" = \"/TARGET\"",
             ),
         ),
         bundle::Error::BadArchive { .. }
@@ -112,7 +118,10 @@ pub(super) fn failed(error: bundle::Error) -> Problem {
         }
         bundle::Error::Damaged { .. } => (
             Failure::Mismatch,
-            Some("vsbuild store verify puts aside what is damaged; the next build makes it again"),
+            Some(
+                "in the store: vsbuild store verify puts it aside, and the next build makes it again\n\
+                 of an image: remove it, and vsbuild image makes it again",
+            ),
         ),
         bundle::Error::Odd(_) | bundle::Error::NoTree(_) | bundle::Error::BadPath(_) => {
             (Failure::Input, None)
@@ -198,7 +207,7 @@ impl Exporting<'_> {
     }
 
     /// All inputs, brought if they are not here.
-    fn inputs(&self, plan: &Plan, goals: &[Name]) -> Result<Files, Problem> {
+    fn inputs(&self, plan: &Plan, goals: &[Name]) -> Result<Vec<Piece>, Problem> {
         let closure = plan.closure(context::goals(plan, goals)).into_iter();
         let fetched = closure.filter_map(|id| match &plan.step(id).derivation {
             Derivation::Fetch(fetch) => Some((id, fetch.sha256)),
@@ -206,14 +215,13 @@ impl Exporting<'_> {
         });
         let (ids, inputs): (Vec<StepId>, BTreeSet<Digest>) = fetched.unzip();
         self.context.realise(plan, &ids, self.store, false)?;
-        let file =
-            |sha256: &Digest| (of_cache(&Item::Input(*sha256)), self.store.blob_path(sha256));
-        let mut files: Files = inputs.iter().map(file).collect();
+        let file = |sha256: &Digest| of_cache(&Item::Input(*sha256), self.store.blob_path(sha256));
+        let mut files: Vec<Piece> = inputs.iter().map(file).collect();
         // A cache has it, whether it has anything else or not.
         let format = self.scratch.path().join("format");
         fs_err::write(&format, crate::cache::FORMAT)
             .map_err(|error| Problem::from_error(Failure::Other, &error))?;
-        files.push((of_cache(&Item::Format), format));
+        files.push(of_cache(&Item::Format, format));
         Ok(files)
     }
 
@@ -222,8 +230,7 @@ impl Exporting<'_> {
         &self,
         plan: &Plan,
         goals: &[Name],
-        project: &Project,
-    ) -> Result<(Files, Vec<PublicKey>), Problem> {
+    ) -> Result<(Vec<Piece>, Vec<PublicKey>), Problem> {
         let shared = realise::closure(plan, &context::goals(plan, goals), self.store);
         let shared = shared.map_err(|error| {
             let problem = self.context.explain(error);
@@ -233,7 +240,6 @@ impl Exporting<'_> {
             });
             make.fold(problem, Problem::help).help(SOURCE_ONLY)
         })?;
-        self.compare(&shared, project)?;
         let signer = Signer::new(self.context, self.args.key.as_deref(), &shared);
         let signer = signer.map_err(|problem| problem.help(SOURCE_ONLY))?;
         let statements = signer.sign(self.context, &shared, self.store)?;
@@ -244,14 +250,14 @@ impl Exporting<'_> {
         let parcel = Parcel { trees, statements, ..Parcel::default() };
         let sent = cache.push(&parcel, self.store, &|_, _| ());
         sent.map_err(|error| self.context.explain(error.into()))?;
-        let mut files = Files::new();
+        let mut files = Vec::new();
         for entry in WalkDir::new(&dir) {
             let entry = entry.map_err(|error| Problem::from_error(Failure::Other, &error))?;
             let name = entry.path().strip_prefix(&dir).ok().and_then(|path| path.to_str());
             let item = name.and_then(|name| Item::of(&name.parse().ok()?));
             match item {
                 Some(Item::Format | Item::Pushing(_)) | None => (),
-                Some(item) => files.push((of_cache(&item), entry.into_path())),
+                Some(item) => files.push(of_cache(&item, entry.into_path())),
             }
         }
         Ok((files, keys))
@@ -265,41 +271,62 @@ impl Exporting<'_> {
         Ok(context::tops(plan, goals).into_iter().filter_map(|id| known.output(id)).collect())
     }
 
-    /// Nobody could verify what the lockfile has other hashes of.
-    fn compare(&self, shared: &Shared, project: &Project) -> Result<(), Problem> {
-        for (name, found) in &shared.disks {
-            let expected = project.lock.outputs.iter().find(|(image, _)| image.as_str() == name);
-            let expected = expected.and_then(|(_, files)| files.get(DISK));
-            if let Some(expected) = expected.filter(|expected| *expected != found) {
-                let message = format!(
-                    "the disk of {name} is {found} here, not {expected}, as the lockfile says"
-                );
-                return Err(Problem::new(Failure::Mismatch, message)
-                    .help(format!("where it begins: vsbuild verify {name} --rebuild"))
-                    .help(format!(
-                        "if a recipe was changed on purpose: vsbuild lock --outputs {name}"
-                    )));
+    /// Nobody could verify what the lockfile has other hashes of: disks and kernels, as far as they are known here.
+    fn compare(&self, plan: &Plan, goals: &[Name], project: &Project) -> Result<(), Problem> {
+        let known =
+            realise::known(plan, self.store).map_err(|error| self.context.explain(error))?;
+        for name in goals {
+            let Some(image) = plan.images.get(name) else { continue };
+            if let Some(disk) = known.output(image.disk) {
+                as_locked(project, name, DISK, &disk)?;
+            }
+            let kernel = known.output(image.kernel).filter(|tree| self.store.has_tree(tree));
+            let Some(kernel) = kernel else { continue };
+            let kernel = self.store.tree(&kernel).map_err(|error| self.store_failed(error))?;
+            for file in KERNELS {
+                let path = GuestPath::new(file).expect("a kernel's file has a short name");
+                if let Some(content) = kernel.content(&path) {
+                    as_locked(project, name, file, &content.digest)?;
+                }
             }
         }
         Ok(())
     }
 
     /// The files of the images, laid out if need be.
-    fn images(&self, project: &Project, goals: &[Name]) -> Result<Files, Problem> {
-        let mut files = Files::new();
+    fn images(&self, project: &Project, goals: &[Name]) -> Result<Vec<Piece>, Problem> {
+        let mut files = Vec::new();
         for name in goals.iter().filter(|name| project.lock.outputs.contains_key(*name)) {
             let made = image::make(self.context, name.as_str(), None, false)?;
             for file in made.files {
+                as_locked(project, name, &file.name, &file.sha256)?;
                 let path = GuestPath::new(format!("out/{name}/{}", file.name));
                 let path = path.map_err(|error| Problem::from_error(Failure::Other, &error))?;
-                files.push((path, made.dir.join(file.name)));
+                let place = made.dir.join(file.name);
+                files.push(Piece { path, place, sha256: Some(file.sha256) });
             }
         }
         Ok(files)
     }
 }
 
-/// Where something of a cache is in a bundle.
-fn of_cache(item: &Item) -> GuestPath {
-    GuestPath::new(format!("{VENDOR}/{}", item.name())).expect("names of a cache are short paths")
+/// Refuses a file of an image of which the lockfile has another hash.
+fn as_locked(project: &Project, name: &Name, file: &str, found: &Digest) -> Result<(), Problem> {
+    let expected = project.lock.outputs.get(name).and_then(|files| files.get(file));
+    let Some(expected) = expected.filter(|expected| *expected != found) else { return Ok(()) };
+    let message = format!("{file} of {name} is {found} here, not {expected}, as the lockfile says");
+    Err(Problem::new(Failure::Mismatch, message)
+        .help(format!("where it begins: vsbuild verify {name} --rebuild"))
+        .help(format!("if a recipe was changed on purpose: vsbuild lock --outputs {name}")))
+}
+
+/// Something of a cache, for its place in a bundle.
+fn of_cache(item: &Item, place: PathBuf) -> Piece {
+    let path = format!("{VENDOR}/{}", item.name());
+    let path = GuestPath::new(path).expect("names of a cache are short paths");
+    let sha256 = match item {
+        Item::Input(sha256) | Item::Pack(sha256) => Some(*sha256),
+        _ => None,
+    };
+    Piece { path, place, sha256 }
 }

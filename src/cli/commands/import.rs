@@ -1,10 +1,12 @@
 //! `import`: an artifact becomes a project that builds without a network.
 
 use std::{
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use fs_err as fs;
 use serde_json::json;
 
 use super::export::failed;
@@ -31,6 +33,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Import) -> Result<ExitCode, 
         Some(dir) => dir.clone(),
         None => PathBuf::from(args.bundle.file_stem().unwrap_or(args.bundle.as_os_str())),
     };
+    replaceable(&dir)?;
     let trusted = trusted(&bundle::look(&args.bundle).map_err(failed)?.about, &args.trusted)?;
     let manifest = {
         let gauge = context.printer.gauge("unpacked");
@@ -58,6 +61,22 @@ pub(in crate::cli) fn run(context: &Context, args: &Import) -> Result<ExitCode, 
     }
     tell(context, &dir, &manifest, taken.as_deref());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is unpacked takes the place of an empty directory, which must be one that can be replaced: told before all is unpacked.
+fn replaceable(dir: &Path) -> Result<(), Problem> {
+    let Ok(real) = fs::canonicalize(dir) else { return Ok(()) };
+    let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
+    let what = if std::env::current_dir().is_ok_and(|here| here == real) {
+        "the directory that you are in"
+    } else if real.parent().is_none_or(|above| device(above) != device(&real)) {
+        "where a file system is mounted"
+    } else {
+        return Ok(());
+    };
+    let message = format!("{} is {what}, which cannot be replaced", dir.display());
+    Err(Problem::new(Failure::Input, message)
+        .help("name a directory that is not there yet, such as one in it: --to DIR/artifact"))
 }
 
 /// The keys of the bundle that are believed.

@@ -1,6 +1,11 @@
 //! `sbom`: what is in it, for those who must know.
 
-use std::process::ExitCode;
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use fs_err as fs;
 use serde_json::json;
@@ -65,7 +70,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Sbom) -> Result<ExitCode, Pr
         print(text.trim_end());
         return Ok(ExitCode::SUCCESS);
     };
-    fs::write(out, &text).map_err(|error| Problem::from_error(Failure::Other, &error))?;
+    write(out, &text).map_err(|error| Problem::from_error(Failure::Other, &error))?;
     let packages = bill.components.values().filter(|it| it.kind == Kind::Package && it.inside);
     let packages = packages.count();
     let sha256 = Digest::of(&text);
@@ -87,4 +92,30 @@ pub(in crate::cli) fn run(context: &Context, args: &Sbom) -> Result<ExitCode, Pr
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a file, which then has all of the text, or is what it was. What is no file, such as a pipe, is written to.
+fn write(out: &Path, text: &str) -> io::Result<()> {
+    if out.symlink_metadata().is_ok_and(|meta| !meta.is_file()) {
+        return fs::write(out, text);
+    }
+    let mut name = OsString::from(".");
+    name.push(out.file_name().unwrap_or_default());
+    name.push(".partial");
+    let partial = out.with_file_name(name);
+    match fs::remove_file(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    let written = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .open(&partial)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&partial, out));
+    if written.is_err() {
+        // It takes room, and the disk may be full.
+        let _ = fs::remove_file(&partial);
+    }
+    written
 }

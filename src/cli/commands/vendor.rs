@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
-use fs_err as fs;
 use serde_json::json;
 
 use super::export::failed;
@@ -50,6 +49,9 @@ pub(in crate::cli) fn run(context: &Context, args: &Vendor) -> Result<ExitCode, 
     let vendor = bundle::Vendor::new(&dir);
     if args.check {
         return check(context, &vendor, &inputs);
+    }
+    if args.prune {
+        vendor.check_alone(dir == configured).map_err(failed)?;
     }
     let _claim = vendor.claim().map_err(failed)?;
     let brought = bring(context, &vendor, &inputs)?;
@@ -142,17 +144,16 @@ fn bring(
             State::Lacking => (),
         }
         brought += 1;
-        let partial = vendor.partial(sha256).map_err(failed)?;
         if store.has_blob(sha256) {
-            fs::copy(store.blob_path(sha256), &partial)
-                .map_err(|error| Problem::from_error(Failure::Other, &error))?;
-            // What is damaged in the store is fetched.
-            if vendor.keep(sha256).is_ok() {
-                continue;
+            match vendor.copy(sha256, &store.blob_path(sha256)) {
+                Ok(()) => continue,
+                // What is damaged in the store is fetched.
+                Err(bundle::Error::Damaged { .. }) => (),
+                Err(error) => return Err(failed(error)),
             }
         }
         names.push(&input.name);
-        wants.push((input.want.clone(), partial));
+        wants.push((input.want.clone(), vendor.partial(sha256).map_err(failed)?));
     }
     if !wants.is_empty() {
         let bytes = wants.iter().map(|(want, _)| want.size).sum();

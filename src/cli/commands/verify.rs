@@ -1,6 +1,6 @@
 //! `verify`: the promise, checked.
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::{collections::BTreeMap, io, process::ExitCode};
 
 use fs_err as fs;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::{
         print, print_json, printer,
         problem::{Failure, Problem},
     },
-    digest::Digest,
+    digest::{Digest, Hasher},
     realise::{self, Stated},
     recipe::Name,
     trust::{self, Act, SecretKey, Statement},
@@ -39,6 +39,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Verify) -> Result<ExitCode, 
     let mut attested = Vec::new();
     for name in &names {
         let made = image::make(context, name.as_str(), None, false)?;
+        read(&made)?;
         match project.lock.outputs.get(name) {
             Some(expected) => compare(&made, expected)?,
             None if args.rebuild => (),
@@ -91,6 +92,25 @@ fn attest(context: &Context, second: &Second, key: &SecretKey) -> Result<Vec<Str
         envelopes.push(String::from_utf8_lossy(&envelope).into_owned());
     }
     Ok(envelopes)
+}
+
+/// Reads the files of an image to the last byte: what is known of them is from when they were written.
+fn read(made: &Made) -> Result<(), Problem> {
+    for file in &made.files {
+        let path = made.dir.join(&file.name);
+        let mut hasher = Hasher::default();
+        fs::File::open(&path)
+            .and_then(|mut from| io::copy(&mut from, &mut hasher))
+            .map_err(|error| Problem::from_error(Failure::Other, &error))?;
+        let found = hasher.finish();
+        if found != file.sha256 {
+            let (path, expected) = (path.display(), file.sha256);
+            let message = format!("{path} is damaged: its bytes are {found}, not {expected}");
+            return Err(Problem::new(Failure::Mismatch, message)
+                .help(format!("remove it, and vsbuild image {} makes it again", made.name)));
+        }
+    }
+    Ok(())
 }
 
 /// Compares the files of an image with the hashes of the lockfile.
