@@ -44,7 +44,7 @@ fn an_exception_that_may_be_another_text_keeps_its_name() {
         "GPL-2+ with GCC exception",
         "GPL with GCC exception",
         "GPL-3+ with GCC exception 2.0",
-        "GPL-3+ with GCC Runtime and Foo exception",
+        "GPL-3+ with GCC Runtime Foo exception",
         "GPL-3+ with font embedding exception",
         "GPL-3+ with Bison exception",
         "GPL-2+ with Bison exception",
