@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use crate::digest::Digest;
+
 /// The most bytes that a pack has before compression: what a machine takes into memory at once.
 pub const PACK_SIZE: u64 = 16 << 20;
 /// The most bytes that a pack has after compression: a little more, since what cannot be compressed grows.
@@ -14,6 +16,18 @@ const WINDOW_LOG: u32 = 27;
 /// Compresses.
 pub(super) fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
     zstd::bulk::compress(bytes, LEVEL)
+}
+
+/// What stands behind the compressed bytes of a pack: a frame that decompressors skip (RFC 8878, section 3.1.2), with the digest
+/// of the pack's index. The same bytes may be pieces of different blobs; so a pack is called after both.
+pub(super) fn label(index: &Digest) -> Vec<u8> {
+    const SKIPPABLE: u32 = 0x184d_2a50;
+    const LENGTH: u32 = 32;
+    let mut frame = Vec::new();
+    frame.extend_from_slice(&SKIPPABLE.to_le_bytes());
+    frame.extend_from_slice(&LENGTH.to_le_bytes());
+    frame.extend_from_slice(index.as_bytes());
+    frame
 }
 
 /// Decompresses what lies in a cache (zstd, RFC 8878), as long as not more than `limit` bytes come out.
@@ -41,6 +55,13 @@ mod tests {
         let packed = pack(&text).unwrap();
         assert!(packed.len() < text.len() / 10);
         assert_eq!(unpack(&packed, text.len() as u64).unwrap(), text);
+    }
+
+    #[test]
+    fn a_label_changes_the_bytes_and_not_what_they_are() {
+        let text = b"some text";
+        let labelled = [pack(text).unwrap(), label(&Digest::of("an index"))].concat();
+        assert_eq!(unpack(&labelled, 100).unwrap(), text);
     }
 
     #[test]

@@ -122,10 +122,11 @@ impl Push<'_> {
             }
             rest = after;
         }
-        let packed = pack::pack(&bytes)?;
-        drop(bytes);
-        let (digest, size) = (Digest::of(&packed), packed.len() as u64);
         let index = Index::new(segments.to_vec()).map_err(io::Error::other)?;
+        let mut packed = pack::pack(&bytes)?;
+        drop(bytes);
+        packed.extend(pack::label(&Digest::of(index.encode())));
+        let (digest, size) = (Digest::of(&packed), packed.len() as u64);
         let remote = &self.cache.remote;
         remote.put(&Item::Pack(digest).name(), Body::Bytes(&packed))?;
         let text = index.pack()?;

@@ -3,11 +3,16 @@
 use std::{collections::BTreeSet, fs};
 
 use tempfile::tempdir;
-use vsbuild::cache::{Index, Way};
+use vsbuild::{
+    cache::{Cache, Index, Parcel, Way},
+    remote::Directory,
+    store::Store,
+    tree::Time,
+};
 
 use crate::{
     common::Ran,
-    world::{LARGE, Machine, files, json, list, origin},
+    world::{LARGE, Machine, files, json, list, noise, origin},
 };
 
 #[test]
@@ -136,4 +141,24 @@ fn what_it_says_to_a_person_is_plain_lines() {
     assert!(said.starts_with("sent 4") && said.contains("packs") && said.contains(to), "{said}");
     let quiet = origin.lab.run(&["cache", "push", "tiny", "--to", to, "--key", key, "--quiet"]);
     assert_eq!(quiet.stderr, "");
+}
+
+#[test]
+fn files_that_share_a_piece_do_not_take_each_other_s_place() {
+    let dir = tempdir().unwrap();
+    let store = Store::open(&dir.path().join("store")).unwrap();
+    let cache = Cache::new(Box::new(Directory::new(&dir.path().join("cache"))));
+    let piece = |seed| noise(seed, 16 << 20);
+    let trees = [1, 2].map(|seed| {
+        let from = dir.path().join(format!("files-{seed}"));
+        fs::create_dir(&from).unwrap();
+        // Three packs each, and the one in the middle has the same bytes.
+        fs::write(from.join("long"), [piece(seed), piece(9), piece(seed + 10)].concat()).unwrap();
+        let tree = store.put_tree(&store.import(&from, Time::from_seconds(1)).unwrap()).unwrap();
+        let parcel = Parcel { trees: [tree].into(), ..Parcel::default() };
+        cache.push(&parcel, &store, &|_, _| ()).unwrap();
+        tree
+    });
+    let back = Store::open(&dir.path().join("back")).unwrap();
+    assert_eq!(cache.pull_all(&trees, &back, &|_, _| ()).unwrap(), trees.into());
 }
