@@ -143,7 +143,7 @@ fn a_rebuild_is_attested_for_every_step_and_kept_in_the_store() {
 #[test]
 fn without_a_key_nothing_is_attested_and_nothing_is_built_for_it() {
     let a = Site::new("lab-a");
-    fs::remove_file(a.lab.env.path().join("home/.config/vsbuild/config.toml")).unwrap();
+    fs::remove_dir_all(a.lab.env.path().join("home/.config/vsbuild")).unwrap();
     let said = a.lab.run(&["verify", "tiny", "--rebuild", "--attest"]).bad(2);
     assert!(said.contains("vsbuild key generate"), "{said}");
     assert!(!a.lab.env.project().join("out").exists());

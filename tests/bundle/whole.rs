@@ -382,7 +382,10 @@ fn what_cannot_be_exported_is_said_before_anything_is_written() {
     author.run(&["export", "tiny"]).bad(2);
     export("tiny", &["--source-only", "--with-images"]).bad(2);
     fs::remove_file(author.path("home/.config/vsbuild/config.toml")).unwrap();
+    let (key, aside) = (author.path("home/.config/vsbuild/key"), author.path("key aside"));
+    fs::rename(&key, &aside).unwrap();
     let unsigned = export("tiny", &[]).bad(2);
+    fs::rename(&aside, &key).unwrap();
     assert!(
         unsigned.contains("no key to sign") && unsigned.contains("--source-only"),
         "{unsigned}"
