@@ -317,7 +317,8 @@ fn who_does_not_read_the_log_does_not_keep_it_from_stopping() {
     asking.write_all(one.repeat(6000).as_bytes()).unwrap();
     wait_for("a full log", || (server.metric("log_lines_lost_total") > 0).then_some(()));
     asking.shutdown(std::net::Shutdown::Both).unwrap();
-    heard.join().unwrap().unwrap();
+    // Hung up on in the middle, it may well be broken off.
+    let _ = heard.join().unwrap();
     server.signal(Signal::HUP);
     assert_eq!(server.get("/healthz").text(), "ok\n");
     server.signal(Signal::TERM);
