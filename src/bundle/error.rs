@@ -56,6 +56,14 @@ pub enum Error {
         /// What it is.
         found: Digest,
     },
+    /// Somebody compressed the archive, as they may.
+    #[error("{} is compressed with {with}", archive.display())]
+    Compressed {
+        /// The archive.
+        archive: PathBuf,
+        /// By which program.
+        with: &'static str,
+    },
     /// The archive is no tar archive that is believed.
     #[error("{} is damaged, or no bundle", archive.display())]
     BadArchive {

@@ -2,7 +2,10 @@ use std::{
     collections::BTreeSet,
     ffi::OsStr,
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::{ffi::OsStrExt, fs::symlink},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, symlink},
+    },
     path::Path,
 };
 
@@ -109,6 +112,10 @@ fn check_image(about: &About, below: &GuestPath, node: &Node) -> Result<(), Stri
     }
 }
 
+/// What compressed files begin with (RFC 8878, RFC 1952, the .xz file format 1.2).
+const COMPRESSED: [(&str, &[u8]); 3] =
+    [("zstd", b"\x28\xb5\x2f\xfd"), ("gzip", b"\x1f\x8b"), ("xz", b"\xfd7zXZ\0")];
+
 struct Reader<'a> {
     archive: &'a Path,
     length: u64,
@@ -118,6 +125,12 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn open(archive: &'a Path) -> Result<Self, Error> {
         let file = File::open(archive)?;
+        let mut first = [0; 6];
+        let read = file.file().read_at(&mut first, 0)?;
+        let first = first.get(..read).unwrap_or_default();
+        if let Some((with, _)) = COMPRESSED.iter().find(|(_, magic)| first.starts_with(magic)) {
+            return Err(Error::Compressed { archive: archive.to_owned(), with });
+        }
         let length = file.metadata()?.len();
         Ok(Self { archive, length, members: Members::new(file, Dialect::Strict) })
     }

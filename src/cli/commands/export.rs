@@ -110,6 +110,9 @@ pub(super) fn failed(error: bundle::Error) -> Problem {
                  in a root file system itself: links.\"/PATH\" = \"/TARGET\"",
             ),
         ),
+        bundle::Error::Compressed { .. } => {
+            (Failure::Input, Some("decompress it first: zstd -d, gunzip or unxz"))
+        }
         bundle::Error::BadArchive { .. }
         | bundle::Error::NoBundle(_)
         | bundle::Error::BadManifest { .. }
