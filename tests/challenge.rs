@@ -33,14 +33,7 @@ impl Site {
             "recipes/root.toml",
             "kind = \"rootfs\"\npackages = [\"app\"]\nlinks.\"/usr/sbin/init\" = \"/usr/bin/app\"\n",
         );
-        lab.env.write("kernels/x.config", "CONFIG_X=y\n");
-        lab.env.write("kernels/source.txt", "int main;\n");
-        lab.env.write("kernels/build.sh", "cat $SCRIPT > $out/bzImage; echo ELF > $out/vmlinux\n");
-        lab.env.write(
-            "kernels/linux.toml",
-            "kind = \"kernel\"\nsource = { source = \"source.txt\" }\ntools = \"tools\"\n\
-             script = \"build.sh\"\nfragments = [\"x.config\"]\n",
-        );
+        lab.kernel();
         lab.env.write(
             "recipes/tiny.toml",
             "kind = \"image\"\nkernel = \"linux\"\nrootfs = \"root\"\ncmdline = \"\"\n[disk]\nfree = \"1M\"\n",

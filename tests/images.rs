@@ -19,14 +19,7 @@ fn lab() -> Lab {
         "recipes/root.toml",
         "kind = \"rootfs\"\npackages = [\"app\"]\nlinks.\"/usr/sbin/init\" = \"/usr/bin/app\"\n",
     );
-    lab.env.write("kernels/x.config", "CONFIG_X=y\n");
-    lab.env.write("kernels/source.txt", "int main;\n");
-    kernel(&lab, "cat $SCRIPT > $out/bzImage; echo ELF > $out/vmlinux\n");
-    lab.env.write(
-        "kernels/linux.toml",
-        "kind = \"kernel\"\nsource = { source = \"source.txt\" }\ntools = \"tools\"\nscript = \"build.sh\"\n\
-         fragments = [\"x.config\"]\n",
-    );
+    lab.kernel();
     image(&lab, "free = \"1M\"");
     lab
 }

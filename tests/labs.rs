@@ -26,8 +26,6 @@ use vsbuild::{
 };
 
 const IMAGE: &str = "kind = \"image\"\nkernel = \"linux\"\nrootfs = \"root\"\ncmdline = \"\"\n[disk]\nfree = \"1M\"\n";
-const KERNEL: &str = "kind = \"kernel\"\nsource = { source = \"source.txt\" }\ntools = \"tools\"\n\
-                      script = \"build.sh\"\nfragments = [\"x.config\"]\n";
 
 /// Somebody's machine: a project that all labs have alike, and a store, a home and a user that only this one has.
 struct Site {
@@ -47,10 +45,7 @@ impl Site {
         let init = "links.\"/usr/sbin/init\" = \"/usr/bin/app\"\n";
         let root = format!("kind = \"rootfs\"\npackages = [\"app\"]\n{init}");
         lab.env.write("recipes/root.toml", &root);
-        lab.env.write("kernels/x.config", "CONFIG_X=y\n");
-        lab.env.write("kernels/source.txt", "int main;\n");
-        lab.env.write("kernels/build.sh", "cat $SCRIPT > $out/bzImage; echo ELF > $out/vmlinux\n");
-        lab.env.write("kernels/linux.toml", KERNEL);
+        lab.kernel();
         lab.env.write("recipes/tiny.toml", IMAGE);
         let program = env!("CARGO_BIN_EXE_vsbuild").into();
         Self { lab, wrapper: Vec::new(), program, variables: Vec::new() }

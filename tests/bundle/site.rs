@@ -44,14 +44,7 @@ impl Author {
             "kind = \"rootfs\"\nextends = \"base\"\nlayers = [{ from = \"overlay\", at = \"/opt\" }]\n",
         );
         lab.set("base.packages", &["app"], &["app"]);
-        lab.env.write("kernels/x.config", "CONFIG_X=y\n");
-        lab.env.write("kernels/source.txt", "int main;\n");
-        lab.env.write("kernels/build.sh", "cat $SCRIPT > $out/bzImage; echo ELF > $out/vmlinux\n");
-        lab.env.write(
-            "kernels/linux.toml",
-            "kind = \"kernel\"\nsource = { source = \"source.txt\" }\ntools = \"tools\"\nscript = \"build.sh\"\n\
-             fragments = [\"x.config\"]\n",
-        );
+        lab.kernel();
         lab.env.write(
             "recipes/tiny.toml",
             "kind = \"image\"\nkernel = \"linux\"\nrootfs = \"root\"\ncmdline = \"console=ttyS0\"\n\

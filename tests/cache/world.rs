@@ -71,14 +71,7 @@ impl Origin {
         };
         rootfs("root", "\"app\"");
         rootfs("other", "\"app\", \"more\"");
-        lab.env.write("kernels/x.config", "CONFIG_X=y\n");
-        lab.env.write("kernels/source.txt", "int main;\n");
-        lab.env.write("kernels/build.sh", "cat $SCRIPT > $out/bzImage; echo ELF > $out/vmlinux\n");
-        lab.env.write(
-            "kernels/linux.toml",
-            "kind = \"kernel\"\nsource = { source = \"source.txt\" }\ntools = \"tools\"\nscript = \"build.sh\"\n\
-             fragments = [\"x.config\"]\n",
-        );
+        lab.kernel();
         for (name, rootfs) in [("tiny", "root"), ("second", "other")] {
             let text = format!(
                 "kind = \"image\"\nkernel = \"linux\"\nrootfs = \"{rootfs}\"\ncmdline = \"console=ttyS0\"\n\

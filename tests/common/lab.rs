@@ -150,6 +150,17 @@ impl Lab {
         self.env.write("lockfile.toml", &text);
     }
 
+    /// A recipe `linux`: a kernel that a script makes of one line of source, in no time.
+    pub fn kernel(&self) {
+        self.env.write("kernels/x.config", "CONFIG_X=y\n");
+        self.env.write("kernels/source.txt", "int main;\n");
+        let script = "cat $SCRIPT > $out/bzImage; echo ELF > $out/vmlinux\n";
+        self.env.write("kernels/build.sh", script);
+        let recipe = "kind = \"kernel\"\nsource = { source = \"source.txt\" }\ntools = \"tools\"\nscript = \"build.sh\"\n\
+                      fragments = [\"x.config\"]\n";
+        self.env.write("kernels/linux.toml", recipe);
+    }
+
     /// A recipe whose script is `script`, with more lines of TOML.
     pub fn script(&self, name: &str, script: &str, more: &str) {
         self.env.write(&format!("recipes/{name}/build.sh"), script);

@@ -13,14 +13,7 @@ fn lab(version: &str, text: &str) -> Lab {
     lab.text_package("app", &[("usr/bin/app", "#!/bin/sh\n"), ("etc/app.conf", text)]);
     lab.set("root.packages", &["app"], &["app"]);
     root(&lab, "");
-    lab.env.write("kernels/x.config", "CONFIG_X=y\n");
-    lab.env.write("kernels/source.txt", "int main;\n");
-    lab.env.write("kernels/build.sh", "cat $SCRIPT > $out/bzImage; echo ELF > $out/vmlinux\n");
-    lab.env.write(
-        "kernels/linux.toml",
-        "kind = \"kernel\"\nsource = { source = \"source.txt\" }\ntools = \"tools\"\nscript = \"build.sh\"\n\
-         fragments = [\"x.config\"]\n",
-    );
+    lab.kernel();
     image(&lab, "", "free = \"1M\"");
     lab
 }

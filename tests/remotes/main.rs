@@ -7,6 +7,8 @@ mod denied;
 mod faults;
 mod house;
 mod nginx;
+#[path = "../common/noise.rs"]
+mod noise;
 #[path = "../registry/real.rs"]
 mod real;
 mod s3;
@@ -20,6 +22,7 @@ mod store_of_objects;
 
 use std::time::Duration;
 
+use noise::noise;
 use vsbuild::{
     fetch::Proxies,
     remote::{self, Name, Options, Remote},
@@ -54,16 +57,4 @@ fn open_with(address: &str, options: &Options) -> Box<dyn Remote> {
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
-}
-
-/// Bytes that look like chance and are the same each time.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    std::iter::repeat_with(next).take(length).collect()
 }

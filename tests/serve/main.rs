@@ -5,6 +5,8 @@
 mod access;
 mod client;
 mod crowd;
+#[path = "../common/noise.rs"]
+mod noise;
 mod operation;
 mod reads;
 mod server;
@@ -12,6 +14,7 @@ mod uploads;
 
 use std::{fs, path::Path};
 
+use noise::noise;
 use vsbuild::{
     cache::{Cache, Item, Parcel},
     digest::Digest,
@@ -25,18 +28,6 @@ use vsbuild::{
 #[allow(clippy::print_stderr, reason = "a skipped test must be seen")]
 fn skip(why: &str) {
     eprintln!("SKIPPED: {why}");
-}
-
-/// Bytes that look like chance and are the same each time.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    std::iter::repeat_with(next).take(length).collect()
 }
 
 /// The path of something of a cache in an URL.
