@@ -7,9 +7,8 @@ use serde::Serialize;
 use super::{
     model::{Bill, Component, Id, Kind, Origin},
     spdx::is_address,
-    time,
 };
-use crate::digest::Digest;
+use crate::{digest::Digest, formats::oci::config::timestamp};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -176,7 +175,7 @@ pub fn cyclonedx(bill: &Bill) -> String {
         serial_number: String::new(),
         version: 1,
         metadata: Metadata {
-            timestamp: time(bill.epoch),
+            timestamp: timestamp(bill.epoch),
             tools: Tools {
                 components: [Tool {
                     kind: "application",

@@ -2,11 +2,8 @@
 
 use serde::Serialize;
 
-use super::{
-    model::{Bill, Component, Id, Kind, Link, Supplier},
-    time,
-};
-use crate::digest::Digest;
+use super::model::{Bill, Component, Id, Kind, Link, Supplier};
+use crate::{digest::Digest, formats::oci::config::timestamp};
 
 /// What is not said. It is not the same as `NONE`, which says that there is none.
 const NOTHING_SAID: &str = "NOASSERTION";
@@ -137,7 +134,7 @@ pub fn spdx(bill: &Bill) -> String {
         name: subject.name.clone(),
         document_namespace: String::new(),
         creation_info: CreationInfo {
-            created: time(bill.epoch),
+            created: timestamp(bill.epoch),
             creators: [format!("Tool: vsbuild-{}", env!("CARGO_PKG_VERSION"))],
         },
         packages: bill.components.iter().map(|(id, component)| package(id, component)).collect(),

@@ -204,19 +204,19 @@ struct History<'a> {
 }
 
 /// Seconds since 1970 as RFC 3339 has them, in UTC: `2024-02-29T12:00:00Z`. Years above 9999 become that one's end.
-pub fn timestamp(seconds: u64) -> String {
-    const LAST: u64 = 253_402_300_799;
+pub fn timestamp(seconds: i64) -> String {
+    const LAST: i64 = 253_402_300_799;
     let seconds = seconds.min(LAST);
-    let (days, second) = (seconds / 86400, seconds % 86400);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Years that begin in March: the leap day is the last one, and every 400 of them have as many days.
     let day = days + 719_468;
-    let (era, day) = (day / 146_097, day % 146_097);
+    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + 400 * era + u64::from(month <= 2);
+    let year = year + 400 * era + i64::from(month <= 2);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
@@ -314,7 +314,8 @@ mod tests {
             (1_709_251_200, "2024-03-01T00:00:00Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
             (253_402_300_799, "9999-12-31T23:59:59Z"),
-            (u64::MAX, "9999-12-31T23:59:59Z"),
+            (i64::MAX, "9999-12-31T23:59:59Z"),
+            (-1, "1969-12-31T23:59:59Z"),
         ] {
             assert_eq!(timestamp(seconds), text);
         }

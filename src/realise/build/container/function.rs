@@ -37,7 +37,7 @@ pub(in crate::realise) fn build(
 
 fn config(function: &Function<Digest>, diff_ids: Vec<Digest>) -> Config {
     Config {
-        created: Some(timestamp(function.epoch.max(0).unsigned_abs())),
+        created: Some(timestamp(function.epoch.max(0))),
         architecture: function.architecture.to_owned(),
         diff_ids,
         user: function.user.clone(),
