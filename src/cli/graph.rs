@@ -19,21 +19,6 @@ fn is_recipe(step: &Step) -> bool {
     }
 }
 
-/// The word for a kind of step.
-pub(super) fn kind<I>(derivation: &Derivation<I>) -> &'static str {
-    match derivation {
-        Derivation::Fetch(_) => "fetch",
-        Derivation::Unpack(_) => "unpack",
-        Derivation::Packages(_) => "packages",
-        Derivation::Run(_) => "run",
-        Derivation::Rootfs(_) => "rootfs",
-        Derivation::Disk(_) => "disk",
-        Derivation::OciImage(_) => "oci-image",
-        Derivation::Function(_) => "function",
-        Derivation::Preload(_) => "preload",
-    }
-}
-
 /// Indented lines from `goals` down; what stood before is named again but not unfolded.
 pub(super) fn tree(plan: &Plan, goals: &[StepId], all: bool) -> String {
     let mut text = String::new();
@@ -68,7 +53,7 @@ fn branch(
         "{:indent$}{} ({}){note}",
         "",
         step.name,
-        kind(&step.derivation),
+        step.derivation.kind(),
         indent = depth * 2
     );
     if first {
@@ -84,7 +69,7 @@ pub(super) fn dot(plan: &Plan, goals: &[StepId], all: bool) -> String {
     let shown = |id: &StepId| all || is_recipe(plan.step(*id));
     for id in plan.closure(goals.iter().copied()).into_iter().filter(shown) {
         let step = plan.step(id);
-        let label = format!("{}\\n{}", step.name.replace('"', "\\\""), kind(&step.derivation));
+        let label = format!("{}\\n{}", step.name.replace('"', "\\\""), step.derivation.kind());
         let _ = writeln!(text, "  s{} [label = \"{label}\"];", id.index());
         for need in step.needs().into_iter().filter(shown) {
             let _ = writeln!(text, "  s{} -> s{};", id.index(), need.index());

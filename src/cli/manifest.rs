@@ -5,10 +5,7 @@ use std::path::Path;
 use fs_err as fs;
 use serde_json::{Value, json};
 
-use super::{
-    graph,
-    problem::{Failure, Problem},
-};
+use super::problem::{Failure, Problem};
 use crate::{
     digest::Digest,
     plan::{Derivation, Fetch, FetchFrom, ImagePlan, Plan},
@@ -39,7 +36,7 @@ pub(super) fn write(
         } else if let Some(derivation) = realised.derivation(plan, id) {
             steps.push(json!({
                 "name": step.name,
-                "kind": graph::kind(&derivation),
+                "kind": derivation.kind(),
                 "key": derivation.key().to_string(),
                 "output": realised.output(id),
             }));

@@ -45,21 +45,6 @@ fn label(kind: &str, name: &str) -> String {
     format!("{kind} {word}")
 }
 
-/// The word for a kind of derivation, by which it is serialised.
-fn kind(derivation: &Derivation<Input>) -> &'static str {
-    match derivation {
-        Derivation::Fetch(_) => "fetch",
-        Derivation::Unpack(_) => "unpack",
-        Derivation::Packages(_) => "packages",
-        Derivation::Run(_) => "run",
-        Derivation::Rootfs(_) => "rootfs",
-        Derivation::Disk(_) => "disk",
-        Derivation::OciImage(_) => "oci-image",
-        Derivation::Function(_) => "function",
-        Derivation::Preload(_) => "preload",
-    }
-}
-
 impl Made {
     /// The steps of a plan that `goals` need; `known` gives a step with its inputs named by content, and its output, as far as
     /// they are known.
@@ -73,7 +58,7 @@ impl Made {
             closure.iter().enumerate().map(|(place, id)| (*id, place)).collect();
         let named = |id: &StepId| {
             let step = plan.step(*id);
-            label(kind(&step.derivation), &step.name)
+            label(step.derivation.kind(), &step.name)
         };
         let steps = closure.iter().map(|id| {
             let step = plan.step(*id);
@@ -96,7 +81,7 @@ impl Made {
                 .map(|it| *it.key().digest());
             Step {
                 name: step.name.clone(),
-                kind: kind(&step.derivation).to_owned(),
+                kind: step.derivation.kind().to_owned(),
                 key,
                 output,
                 needs: Some(step.needs().iter().filter_map(|id| place.get(id).copied()).collect()),

@@ -275,6 +275,21 @@ pub enum Size {
 }
 
 impl<I> Derivation<I> {
+    /// The word for its kind, by which it is serialised.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Fetch(_) => "fetch",
+            Self::Unpack(_) => "unpack",
+            Self::Packages(_) => "packages",
+            Self::Run(_) => "run",
+            Self::Rootfs(_) => "rootfs",
+            Self::Disk(_) => "disk",
+            Self::OciImage(_) => "oci-image",
+            Self::Function(_) => "function",
+            Self::Preload(_) => "preload",
+        }
+    }
+
     /// All inputs, in the order in which they stand in the derivation; one that is used twice comes twice.
     pub fn inputs(&self) -> Vec<&I> {
         let mut inputs = Vec::new();

@@ -58,7 +58,7 @@ pub(in crate::cli) fn graph(context: &Context, args: &Graph) -> Result<ExitCode,
         let steps = planned.plan.closure(goals).into_iter().map(|id| {
             let step = planned.plan.step(id);
             let needs: Vec<usize> = step.needs().into_iter().map(StepId::index).collect();
-            let kind = graph::kind(&step.derivation);
+            let kind = step.derivation.kind();
             json!({ "id": id.index(), "name": step.name, "kind": kind, "needs": needs })
         });
         print_json(&steps.collect::<Vec<_>>());
@@ -105,9 +105,8 @@ pub(in crate::cli) fn why(context: &Context, args: &Why) -> Result<ExitCode, Pro
     })?;
     let steps: Vec<&Step> = way.iter().map(|id| planned.plan.step(*id)).collect();
     if context.global.json {
-        let steps = steps
-            .iter()
-            .map(|step| json!({ "name": step.name, "kind": graph::kind(&step.derivation) }));
+        let steps =
+            steps.iter().map(|step| json!({ "name": step.name, "kind": step.derivation.kind() }));
         print_json(&steps.collect::<Vec<_>>());
         return Ok(ExitCode::SUCCESS);
     }
@@ -117,7 +116,7 @@ pub(in crate::cli) fn why(context: &Context, args: &Why) -> Result<ExitCode, Pro
             "{:indent$}{arrow}{} ({})",
             "",
             step.name,
-            graph::kind(&step.derivation),
+            step.derivation.kind(),
             indent = depth * 2
         ));
     }
