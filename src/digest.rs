@@ -17,6 +17,13 @@ impl Digest {
         hasher.finish()
     }
 
+    /// The digest of all that a reader gives.
+    pub fn read(from: &mut impl io::Read) -> io::Result<Self> {
+        let mut hasher = Hasher::default();
+        io::copy(from, &mut hasher)?;
+        Ok(hasher.finish())
+    }
+
     /// The raw 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

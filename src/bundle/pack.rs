@@ -16,7 +16,7 @@ use crate::{
     formats::tar::{self, Body, Member},
     path::GuestPath,
     store::Store,
-    tree::{BlobSink, Content, ContentHasher, Draft, Inode, Kind, Node, Tree},
+    tree::{BlobSink, Content, Draft, Inode, Kind, Node, Tree},
 };
 
 /// Bytes read at once.
@@ -89,9 +89,7 @@ impl Packing {
         let contents: Vec<Content> = files
             .par_iter()
             .map(|Piece { place, sha256, .. }| {
-                let mut hasher = ContentHasher::default();
-                io::copy(&mut File::open(place)?, &mut hasher)?;
-                let content = hasher.finish();
+                let content = Content::read(&mut File::open(place)?)?;
                 match sha256.filter(|expected| *expected != content.digest) {
                     None => Ok(content),
                     Some(expected) => {

@@ -19,7 +19,10 @@ use super::{
 use crate::{
     cache::{FORMAT, Item},
     digest::Digest,
-    formats::tar::{self, Body, Dialect, Member, Members},
+    formats::{
+        compress::Compression,
+        tar::{self, Body, Dialect, Member, Members},
+    },
     path::GuestPath,
     recipe::Name,
     tree::{Content, ContentHasher, HOLE_MIN, Inode, Kind, Node},
@@ -112,10 +115,6 @@ fn check_image(about: &About, below: &GuestPath, node: &Node) -> Result<(), Stri
     }
 }
 
-/// What compressed files begin with (RFC 8878, RFC 1952, the .xz file format 1.2).
-const COMPRESSED: [(&str, &[u8]); 3] =
-    [("zstd", b"\x28\xb5\x2f\xfd"), ("gzip", b"\x1f\x8b"), ("xz", b"\xfd7zXZ\0")];
-
 struct Reader<'a> {
     archive: &'a Path,
     length: u64,
@@ -127,8 +126,13 @@ impl<'a> Reader<'a> {
         let file = File::open(archive)?;
         let mut first = [0; 6];
         let read = file.file().read_at(&mut first, 0)?;
-        let first = first.get(..read).unwrap_or_default();
-        if let Some((with, _)) = COMPRESSED.iter().find(|(_, magic)| first.starts_with(magic)) {
+        let with = match Compression::from_magic(first.get(..read).unwrap_or_default()) {
+            Compression::Plain => None,
+            Compression::Gzip => Some("gzip"),
+            Compression::Xz => Some("xz"),
+            Compression::Zstd => Some("zstd"),
+        };
+        if let Some(with) = with {
             return Err(Error::Compressed { archive: archive.to_owned(), with });
         }
         let length = file.metadata()?.len();

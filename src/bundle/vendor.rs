@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::Error;
 use crate::{
     cache::{FORMAT, Item},
-    digest::{Digest, Hasher},
+    digest::Digest,
     remote::{Body, Directory, Name, Remote},
 };
 
@@ -74,9 +74,7 @@ impl Vendor {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::Lacking),
             Err(error) => return Err(error.into()),
         };
-        let mut hasher = Hasher::default();
-        io::copy(&mut file, &mut hasher)?;
-        let found = hasher.finish();
+        let found = Digest::read(&mut file)?;
         Ok(if found == *sha256 { State::Whole } else { State::Damaged(found) })
     }
 
@@ -99,9 +97,7 @@ impl Vendor {
     /// Takes in what is whole in [`Vendor::partial`], in place of what is there.
     pub fn keep(&self, sha256: &Digest) -> Result<(), Error> {
         let partial = self.partial(sha256)?;
-        let mut hasher = Hasher::default();
-        io::copy(&mut File::open(&partial)?, &mut hasher)?;
-        let found = hasher.finish();
+        let found = Digest::read(&mut File::open(&partial)?)?;
         if found != *sha256 {
             fs::remove_file(&partial)?;
             return Err(Error::Damaged { path: partial, expected: *sha256, found });

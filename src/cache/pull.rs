@@ -340,9 +340,7 @@ impl Cache {
             if !self.remote.fetch(&item.name(), size, partial, reached)? {
                 return Ok(false);
             }
-            let mut hasher = Hasher::default();
-            io::copy(&mut File::open(partial)?, &mut hasher)?;
-            let found = hasher.finish();
+            let found = Digest::read(&mut File::open(partial)?)?;
             if found == *sha256 {
                 return Ok(true);
             }

@@ -4,18 +4,13 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use fs_err::{self as fs, File};
+use fs_err::File;
 
 use super::{
     Cache, Error, FORMAT, Image, Index, Item, Parcel, PushPlan, SMALL, Segment, crowd, mark::Act,
     pack,
 };
-use crate::{
-    digest::{Digest, Hasher},
-    remote::Body,
-    store::Store,
-    tree::Tree,
-};
+use crate::{digest::Digest, remote::Body, store::Store, tree::Tree};
 
 /// What a push is made of, while it is made.
 struct Push<'a> {
@@ -101,9 +96,8 @@ impl Push<'_> {
             segments.filter(|part| !self.is_whole(part)).map(|part| part.blob).collect();
         blobs.dedup();
         crowd::each(&blobs, self.cache.at_once, |blob| {
-            let mut hasher = Hasher::default();
-            io::copy(&mut self.open(blob)?, &mut hasher)?;
-            if hasher.finish() == *blob { Ok(()) } else { Err(Error::Damaged(*blob)) }
+            let found = Digest::read(&mut self.open(blob)?)?;
+            if found == *blob { Ok(()) } else { Err(Error::Damaged(*blob)) }
         })?;
         Ok(())
     }
@@ -161,9 +155,7 @@ impl Push<'_> {
         let inputs: Vec<(&Digest, &u64)> = plan.inputs.iter().collect();
         crowd::each(&inputs, cache.at_once, |(input, size)| {
             let path = store.blob_path(input);
-            let mut hasher = Hasher::default();
-            io::copy(&mut fs::File::open(&path)?, &mut hasher)?;
-            if hasher.finish() != **input {
+            if Digest::read(&mut File::open(&path)?)? != **input {
                 return Err(Error::Damaged(**input));
             }
             put(&Item::Input(**input), Body::File(&path))?;

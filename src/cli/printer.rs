@@ -222,6 +222,19 @@ pub(super) fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{end}")
 }
 
+/// The first names of a list, at most `most`, and how many more there are.
+pub(super) fn first<N: Into<String>>(
+    names: impl ExactSizeIterator<Item = N>,
+    most: usize,
+) -> Vec<String> {
+    let count = names.len();
+    let mut names: Vec<String> = names.take(most).map(Into::into).collect();
+    if count > names.len() {
+        names.push(format!("and {} more", count - names.len()));
+    }
+    names
+}
+
 /// A size for a person: `1.50 MiB`.
 pub(super) fn size(bytes: u64) -> String {
     HumanBytes(bytes).to_string()

@@ -6,7 +6,7 @@ use std::{
 use fs_err::{self as fs, File};
 
 use super::{Progress, Want};
-use crate::digest::Hasher;
+use crate::digest::Digest;
 
 /// A directory that has files by their sha256: `ab/HEX`, where `ab` are the first two digits of HEX.
 #[derive(Debug)]
@@ -46,9 +46,7 @@ impl Shelf {
         progress(Progress::Asked { url: &place.display().to_string(), from: 0 });
         // A reflink, where the file systems can do that.
         io::copy(&mut from, &mut File::create(partial)?)?;
-        let mut hasher = Hasher::default();
-        io::copy(&mut File::open(partial)?, &mut hasher)?;
-        let found = hasher.finish();
+        let found = Digest::read(&mut File::open(partial)?)?;
         if found != want.sha256 {
             fs::remove_file(partial)?;
             return failed(&format!("its bytes are {found}"));
@@ -63,7 +61,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use crate::{digest::Digest, fetch::Source};
+    use crate::fetch::Source;
 
     #[test]
     fn only_what_is_whole_and_right_is_taken() {

@@ -271,6 +271,12 @@ fn is_stated(derivation: &Derivation<Input>) -> bool {
     }
 }
 
+/// The packages that a step is made of.
+fn packages(plan: &Plan, id: StepId) -> impl Iterator<Item = StepId> + '_ {
+    let needs = plan.step(id).needs().into_iter();
+    needs.filter(|need| matches!(plan.step(*need).derivation, Derivation::Unpack(_)))
+}
+
 fn lane(plan: &Plan, id: StepId) -> Lane {
     match plan.step(id).derivation {
         Derivation::Fetch(_) => Lane::Network,

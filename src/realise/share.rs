@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Error, Realised, is_stated, known};
+use super::{Error, Realised, is_stated, known, packages};
 use crate::{
     digest::Digest,
     plan::{Derivation, Plan, StepId},
@@ -47,11 +47,8 @@ pub fn closure(plan: &Plan, goals: &[StepId], store: &Store) -> Result<Shared, E
         if let Derivation::Fetch(fetch) = &step.derivation {
             shared.inputs.insert(fetch.sha256, id);
         } else if is_stated(&step.derivation) {
-            let packages = step.needs().into_iter();
-            let packages = packages
-                .filter(|need| matches!(plan.step(*need).derivation, Derivation::Unpack(_)));
             let mut claims = Vec::new();
-            for id in packages.chain([id]) {
+            for id in packages(plan, id).chain([id]) {
                 claims.extend(claim(plan, &known, id, store, &mut shared.vouched)?);
             }
             if !claims.is_empty() {

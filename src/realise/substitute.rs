@@ -6,7 +6,7 @@ use std::{
     sync::Once,
 };
 
-use super::{Error, Event, How, Watch, Work, survey};
+use super::{Error, Event, How, Watch, Work, packages, survey};
 use crate::{
     cache::{Answers, Substituters},
     digest::Digest,
@@ -287,12 +287,9 @@ fn questions(plan: &Plan, goals: &[StepId], outputs: &[Option<Digest>]) -> Vec<S
     if !closure.iter().any(|id| unknown(*id)) {
         return Vec::new();
     }
-    let packages = |id: StepId| {
-        let needs = plan.step(id).needs();
-        needs.into_iter().filter(|id| matches!(plan.step(*id).derivation, Derivation::Unpack(_)))
-    };
     let asked = scope(plan, goals).into_iter().filter(|id| {
-        super::is_stated(&plan.step(*id).derivation) && (unknown(*id) || packages(*id).any(unknown))
+        super::is_stated(&plan.step(*id).derivation)
+            && (unknown(*id) || packages(plan, *id).any(unknown))
     });
     asked.collect()
 }

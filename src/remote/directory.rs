@@ -178,6 +178,7 @@ impl Remote for Directory {
     }
 }
 
-fn is_absence(error: &io::Error) -> bool {
+/// Whether something is not there, rather than out of reach.
+pub(crate) fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

@@ -20,6 +20,7 @@ use std::{fmt, io, path::Path};
 
 pub use address::{Address, BadAddress};
 pub use directory::Directory;
+pub(crate) use directory::is_absence;
 pub use name::{BadName, Name};
 pub use options::{Credentials, Options, Secret};
 

@@ -14,7 +14,7 @@ use super::{
     web::Source,
 };
 use crate::{
-    digest::{Digest, Hasher},
+    digest::Digest,
     fetch::{self, Fetcher, Mirrors, Reference, Source as Kept, Want, What},
 };
 
@@ -198,11 +198,7 @@ impl Remote for Oci {
     fn put(&self, name: &Name, body: Body<'_>) -> Result<(), Error> {
         let layer = match body {
             Body::Bytes(bytes) => Digest::of(bytes),
-            Body::File(path) => {
-                let mut hasher = Hasher::default();
-                std::io::copy(&mut fs_err::File::open(path)?, &mut hasher)?;
-                hasher.finish()
-            }
+            Body::File(path) => Digest::read(&mut fs_err::File::open(path)?)?,
         };
         self.push_empty(name)?;
         let size = self.push(name, layer, &body)?;

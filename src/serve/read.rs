@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     cache::Item,
-    remote::{BadName, Name},
+    remote::{BadName, Name, is_absence},
 };
 
 /// Bytes of a file that are in memory for a client at once, or of a list.
@@ -45,7 +45,7 @@ pub(super) async fn file(
     let item = item(&request)?;
     let name = item.name();
     let headers = request.headers();
-    let absent = |error: io::Error| match usage::is_absence(&error) {
+    let absent = |error: io::Error| match is_absence(&error) {
         true => Refusal::NotFound(name.to_string()),
         false => Refusal::Fault(error),
     };

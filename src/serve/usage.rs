@@ -13,7 +13,10 @@ use rustix::{
 use walkdir::WalkDir;
 
 use super::{config::Quota, metrics::Kind};
-use crate::{cache::Item, remote::Name};
+use crate::{
+    cache::Item,
+    remote::{Name, is_absence},
+};
 
 /// The extended attribute that says whose token brought a file.
 const OWNER: &str = "user.vsbuild.by";
@@ -302,11 +305,6 @@ fn found(dir: &Path, walk: WalkDir) -> impl Iterator<Item = io::Result<(Item, Pa
             Err(error) => Some(Err(error)),
         }
     })
-}
-
-/// Whether something is not there, rather than out of reach.
-pub(super) fn is_absence(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -74,9 +74,7 @@ impl Store {
 
     /// Takes in a file of the store's own file system, which must have this digest, without copying it.
     pub fn adopt(&self, file: &Path, expected: &Digest) -> Result<(), Error> {
-        let mut hasher = ContentHasher::default();
-        io::copy(&mut fs::File::open(file)?, &mut hasher)?;
-        let found = hasher.finish().digest;
+        let found = Digest::read(&mut fs::File::open(file)?)?;
         if found != *expected {
             return Err(Error::WrongDigest { path: file.to_owned(), expected: *expected, found });
         }

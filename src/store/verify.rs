@@ -6,10 +6,7 @@ use fs_err as fs;
 use rayon::prelude::*;
 
 use super::{Error, Kind, Object, Store};
-use crate::{
-    digest::{Digest, Hasher},
-    tree::Tree,
-};
+use crate::{digest::Digest, tree::Tree};
 
 /// What a look at every byte found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -145,8 +142,5 @@ fn of_kind(objects: &[Object], kind: Kind) -> impl Iterator<Item = Digest> {
 }
 
 fn hash(path: &PathBuf) -> io::Result<Digest> {
-    let mut hasher = Hasher::default();
-    let mut file = io::BufReader::with_capacity(1 << 20, fs::File::open(path)?);
-    io::copy(&mut file, &mut hasher)?;
-    Ok(hasher.finish())
+    Digest::read(&mut io::BufReader::with_capacity(1 << 20, fs::File::open(path)?))
 }

@@ -30,6 +30,13 @@ impl Content {
         hasher.finish()
     }
 
+    /// The content of all that a reader gives.
+    pub fn read(from: &mut impl io::Read) -> io::Result<Self> {
+        let mut hasher = ContentHasher::default();
+        io::copy(from, &mut hasher)?;
+        Ok(hasher.finish())
+    }
+
     /// The stretches between the holes, as (offset, length), in ascending order.
     pub fn data(&self) -> impl Iterator<Item = (u64, u64)> {
         let starts =

@@ -223,12 +223,7 @@ impl Found {
 
     /// A list of steps, if there are any.
     fn list(&self, what: &str, steps: impl ExactSizeIterator<Item = StepId>) {
-        let count = steps.len();
-        let mut names: Vec<String> =
-            steps.take(READABLE).map(|id| self.step(id).to_owned()).collect();
-        if count > names.len() {
-            names.push(format!("and {} more", count - names.len()));
-        }
+        let names = printer::first(steps.map(|id| self.step(id)), READABLE);
         if !names.is_empty() {
             print(&format!("  {what}: {}", names.join(", ")));
         }

@@ -201,11 +201,7 @@ fn check(
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let more = wrong.len().saturating_sub(READABLE);
-    let mut shown = wrong.iter().take(READABLE).cloned().collect::<Vec<_>>();
-    if more > 0 {
-        shown.push(format!("and {more} more"));
-    }
+    let shown = printer::first(wrong.iter(), READABLE);
     let (of, all) = (wrong.len(), printer::count(inputs.len(), "input"));
     let message =
         format!("{of} of {all} are not as they should be:\n       {}", shown.join("\n       "));

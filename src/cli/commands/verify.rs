@@ -1,6 +1,6 @@
 //! `verify`: the promise, checked.
 
-use std::{collections::BTreeMap, io, process::ExitCode};
+use std::{collections::BTreeMap, process::ExitCode};
 
 use fs_err as fs;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::{
         print, print_json, printer,
         problem::{Failure, Problem},
     },
-    digest::{Digest, Hasher},
+    digest::Digest,
     realise::{self, Stated},
     recipe::Name,
     trust::{self, Act, SecretKey, Statement},
@@ -98,11 +98,9 @@ fn attest(context: &Context, second: &Second, key: &SecretKey) -> Result<Vec<Str
 fn read(made: &Made) -> Result<(), Problem> {
     for file in &made.files {
         let path = made.dir.join(&file.name);
-        let mut hasher = Hasher::default();
-        fs::File::open(&path)
-            .and_then(|mut from| io::copy(&mut from, &mut hasher))
+        let found = fs::File::open(&path)
+            .and_then(|mut from| Digest::read(&mut from))
             .map_err(|error| Problem::from_error(Failure::Other, &error))?;
-        let found = hasher.finish();
         if found != file.sha256 {
             let (path, expected) = (path.display(), file.sha256);
             let message = format!("{path} is damaged: its bytes are {found}, not {expected}");

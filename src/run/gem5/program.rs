@@ -9,11 +9,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use crate::{
-    digest::{Digest, Hasher},
-    store::Store,
-    tree::Time,
-};
+use crate::{digest::Digest, store::Store, tree::Time};
 
 /// A gem5 that a user brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -101,7 +97,5 @@ impl Program {
 
 /// The digest of a file's bytes.
 pub fn digest_of(path: &Path) -> io::Result<Digest> {
-    let mut hasher = Hasher::default();
-    io::copy(&mut fs::File::open(path)?, &mut hasher)?;
-    Ok(hasher.finish())
+    Digest::read(&mut fs::File::open(path)?)
 }

@@ -8,12 +8,11 @@ use crate::{
     cache::{Lacking, Pin},
     cli::{
         args::PinCache,
-        context::{Context, Planned},
+        context::{self, Context, Planned},
         explain, print, print_json, printer,
         problem::{Failure, Problem},
     },
     digest::Digest,
-    plan::{Derivation, StepId},
     realise,
     remote::Address,
 };
@@ -29,12 +28,7 @@ pub(super) fn pin(context: &Context, args: &PinCache) -> Result<ExitCode, Proble
     let shared = realise::closure(&plan, &goals, &store);
     let shared = shared.map_err(|error| super::not_made(context, error))?;
     let known = realise::known(&plan, &store).map_err(failed)?;
-    // A disk is no tree: what it is laid out from is.
-    let tops = goals.iter().map(|id| match plan.step(*id).derivation {
-        Derivation::Disk(_) => plan.images[&name].rootfs,
-        _ => *id,
-    });
-    let tops: BTreeSet<StepId> = tops.collect();
+    let tops = context::tops(&plan, std::slice::from_ref(&name));
     let trees: BTreeSet<Digest> = tops.iter().filter_map(|id| known.output(*id)).collect();
     let plan_keys = plan.plan_keys();
     let steps = tops.iter().map(|id| plan_keys[id.index()]).collect();

@@ -24,7 +24,7 @@ use crate::{
     realise::{self, DISK, Inputs, KERNELS, Realised, Taken},
     recipe::Name,
     store::Store,
-    tree::{Content, ContentHasher},
+    tree::Content,
 };
 
 /// How many names of steps are told.
@@ -145,12 +145,7 @@ fn lacking(
 }
 
 fn readable<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
-    let count = names.len();
-    let mut names: Vec<String> = names.take(READABLE).map(str::to_owned).collect();
-    if count > names.len() {
-        names.push(format!("and {} more", count - names.len()));
-    }
-    names.join(", ")
+    printer::first(names, READABLE).join(", ")
 }
 
 /// An image that is brought as it was sent.
@@ -213,10 +208,8 @@ impl Image<'_> {
         let reached = |now, total| gauge.reach(now, total);
         self.cache.pull(&tree.digest(), self.store, &reached).map_err(wrong)?;
         // Nobody signed the tree: how long the disk is and where its zeros are, only its bytes say.
-        let mut hasher = ContentHasher::default();
-        let read = self.store.blob_file(disk).and_then(|mut file| io::copy(&mut file, &mut hasher));
-        read.map_err(|error| self.context.explain(realise::Error::Io(error)))?;
-        let content = hasher.finish();
+        let read = self.store.blob_file(disk).and_then(|mut file| Content::read(&mut file));
+        let content = read.map_err(|error| self.context.explain(realise::Error::Io(error)))?;
         if content.digest == *disk {
             return Ok(content);
         }

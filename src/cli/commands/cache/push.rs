@@ -25,7 +25,7 @@ use crate::{
     recipe::Name,
     remote::Address,
     store::{Scratch, Store},
-    tree::{ContentHasher, Draft, Inode, Kind, Meta, Node, Time, Tree},
+    tree::{Content, Draft, Inode, Kind, Meta, Node, Time, Tree},
 };
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, Problem> {
@@ -158,9 +158,7 @@ impl Disk {
     }
 
     fn of(path: PathBuf, sha256: &Digest, scratch: Option<Scratch>) -> io::Result<Self> {
-        let mut hasher = ContentHasher::default();
-        io::copy(&mut fs::File::open(&path)?, &mut hasher)?;
-        let content = hasher.finish();
+        let content = Content::read(&mut fs::File::open(&path)?)?;
         if content.digest != *sha256 {
             let why = format!("{} was changed since it was made", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
