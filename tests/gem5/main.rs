@@ -16,7 +16,9 @@ use vsbuild::{
     project,
     run::{
         Call, Verdict, Wanted,
-        gem5::{self, Course, Error, Files, Harness, Machine, Program, Run, Sign, StageName},
+        gem5::{
+            self, Course, Error, Files, Harness, Machine, Program, Run, Setup, Sign, StageName,
+        },
     },
     store::Store,
 };
@@ -35,6 +37,7 @@ struct Lab {
     retries: u32,
     rerun: bool,
     timeout: Option<Duration>,
+    log: PathBuf,
 }
 
 impl Lab {
@@ -69,7 +72,8 @@ impl Lab {
             seed: None,
         };
         let (retries, rerun, timeout) = (0, false, Some(Duration::from_secs(60)));
-        Self { dir, store, harness, gem5, files, machine, call, retries, rerun, timeout }
+        let log = at("log");
+        Self { dir, store, harness, gem5, files, machine, call, retries, rerun, timeout, log }
     }
 
     fn goes_wrong(&self, how: &str) {
@@ -85,7 +89,11 @@ impl Lab {
     }
 
     fn watched(&self, watch: &mut dyn FnMut(Sign<'_>)) -> Result<Run, Error> {
-        let course = Course {
+        gem5::run(&self.course(), watch)
+    }
+
+    fn course(&self) -> Course<'_> {
+        Course {
             store: &self.store,
             gem5: &self.gem5,
             harness: &self.harness,
@@ -95,9 +103,8 @@ impl Lab {
             timeout: self.timeout,
             retries: self.retries,
             rerun: self.rerun,
-            log: &self.dir.path().join("log"),
-        };
-        gem5::run(&course, watch)
+            log: &self.log,
+        }
     }
 
     fn run(&self) -> Run {
@@ -129,6 +136,23 @@ fn a_run_boots_warms_up_and_measures() {
     let stats = result.content(&vsbuild::path::GuestPath::new("stats.txt").unwrap()).unwrap();
     let text = fs::read_to_string(lab.store.blob_path(&stats.digest)).unwrap();
     assert!(text.contains("simTicks") && !text.contains("hostSeconds"), "{text}");
+}
+
+#[test]
+fn a_host_whose_kvm_gem5_cannot_use_boots_on_atomic_cores() {
+    let mut lab = Lab::new();
+    lab.gem5.kvm = true;
+    for call in [Some(lab.call.clone()), None] {
+        let course = Course { call: call.as_ref(), ..lab.course() };
+        let run = gem5::run(&course, &mut |_| {}).unwrap();
+        assert_eq!(run.stages[0].cpu, "atomic");
+        assert!(run.result.is_some());
+        assert!(
+            run.warnings[0].ends_with("Failed to set guest CPUID2 (errno: 22) (exit status: 1)")
+        );
+    }
+    lab.machine.setup = Setup::Kvm;
+    assert!(lab.try_run().unwrap_err().to_string().contains("CPUID2"));
 }
 
 #[test]

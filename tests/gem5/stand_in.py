@@ -37,6 +37,9 @@ def main() -> None:
         print(json.dumps({"vsbuild-probe": 1, "version": version, "isas": ["x86"], "kvm": False}))
         return
     leg = json.loads(Path(words[-1]).read_text())
+    if leg["start"] == "kvm":
+        # What a real one said on a host whose KVM it could not use.
+        sys.exit("panic: KVM: Failed to set guest CPUID2 (errno: 22)")
     stage = STAGES[leg["until"]]
     outdir.mkdir()
     if leg["restore"] is not None and not (Path(leg["restore"]) / "m5.cpt").is_file():

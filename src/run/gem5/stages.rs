@@ -182,14 +182,9 @@ pub fn run(course: &Course<'_>, watch: &mut dyn FnMut(Sign<'_>)) -> Result<Run, 
         warnings: Vec::new(),
         result: None,
     };
-    let Some(call) = course.call else {
-        let leg = Leg { start: setups(course)[0], ..course.leg(Until::End) };
-        let came = course.stage(StageName::Boot, &leg, None, watch)?;
-        run.take(came);
-        return Ok(run);
-    };
-
-    let Some((start, boot)) = boot(course, &mut run, watch)? else { return Ok(run) };
+    let until = if course.call.is_some() { Until::Booted } else { Until::End };
+    let booted = boot(course, until, &mut run, watch)?;
+    let (Some(call), Some((start, boot))) = (course.call, booted) else { return Ok(run) };
     let words = call.words();
     let leg = Leg { words: words.clone(), start, ..course.leg(Until::Warm) };
     let came = course.stage(StageName::Function, &leg, Some(&boot), watch)?;
@@ -225,18 +220,23 @@ fn setups(course: &Course<'_>) -> &'static [&'static str] {
 /// Boots on the first processor model that works; whether KVM does, only a try can tell.
 fn boot(
     course: &Course<'_>,
+    until: Until,
     run: &mut Run,
     watch: &mut dyn FnMut(Sign<'_>),
 ) -> Result<Option<(&'static str, Tree)>, Error> {
     let mut setups = setups(course).iter().peekable();
     while let Some(start) = setups.next() {
-        let leg = Leg { start, ..course.leg(Until::Booted) };
+        let leg = Leg { start, ..course.leg(until) };
         let came = course.stage(StageName::Boot, &leg, None, watch);
-        let failed = !matches!(came, Ok(Came::Done(_)));
-        if failed && setups.peek().is_some() {
-            let warning = "KVM does not work here, so the image was booted on atomic cores";
-            watch(Sign::Note(warning));
-            run.warnings.push(warning.to_owned());
+        let why = match &came {
+            Ok(Came::Done(_)) => None,
+            Ok(Came::Else(_)) => Some("the guest did not get far enough".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let (Some(why), Some(_)) = (why, setups.peek()) {
+            let warning = format!("booted on atomic cores, since KVM does not work here: {why}");
+            watch(Sign::Note(&warning));
+            run.warnings.push(warning);
             continue;
         }
         return Ok(run.take(came?).map(|tree| (*start, tree)));
