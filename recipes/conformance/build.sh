@@ -2,7 +2,7 @@
 # Builds the conformance test's program, inside the sandbox.
 #
 #   CASES     directory with cases.S, as cases.sh makes it
-#   SOURCE    directory of runner.c and stub.S
+#   SOURCE    directory of runner.c, plain.h and stub.S
 #   out       where to put the program `conformance`
 #
 # It has no library and fixed addresses, which encode.py knows as well.
@@ -10,7 +10,7 @@ set -eu
 
 : "${SOURCE:?}" "${CASES:?}" "${out:?}"
 
-cp "$SOURCE/runner.c" "$SOURCE/stub.S" "$CASES/cases.S" .
+cp "$SOURCE/runner.c" "$SOURCE/plain.h" "$SOURCE/stub.S" "$CASES/cases.S" .
 gcc -O2 -Wall -Werror -ffreestanding -fno-builtin -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
     -fcf-protection=none -mgeneral-regs-only -mno-red-zone -c runner.c -o runner.o
 gcc -c stub.S -o stub.o

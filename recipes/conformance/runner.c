@@ -6,9 +6,7 @@
    before the case runs, so that the last line of a machine that died says what killed it. With "show" the state after every
    run is printed too. It uses no library, because it is for machines whose instructions are not to be trusted. */
 
-typedef unsigned char u8;
-typedef unsigned int u32;
-typedef unsigned long u64;
+#include "plain.h"
 
 enum { REGISTERS = 16, XMM = 32, MEMORY = 32 };
 
@@ -128,19 +126,6 @@ static void prepare(const struct test *test) {
     }
 }
 
-static long system_call(long number, long a, long b, long c) {
-    long result;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
-    return result;
-}
-
-static void put(const char *text, u64 length) { system_call(1, 1, (long)text, (long)length); }
-
-static char *hex(char *at, u64 value, int digits) {
-    for (int i = digits; i-- > 0;) *at++ = "0123456789abcdef"[(value >> (4 * i)) & 15];
-    return at;
-}
-
 static void show(const char *what, volatile const u64 *words, int count) {
     char line[20];
     put(what, 1);
@@ -151,17 +136,8 @@ static void show(const char *what, volatile const u64 *words, int count) {
     put("\n", 1);
 }
 
-static u64 mix(u64 hash, volatile const u64 *words, int count) {
-    for (int i = 0; i < count; i++) {
-        hash = (hash ^ words[i]) * 0x100000001b3;
-        hash ^= hash >> 29;
-    }
-    return hash;
-}
-
 static void run(const struct test *test, int shown) {
     u64 hashes[4] = {1, 2, 3, 4};
-    char line[48], *at = line;
     put((const char *)test->name, test->length);
     if (shown) put("\n", 1);
     seed = test->seed;
@@ -186,12 +162,7 @@ static void run(const struct test *test, int shown) {
             show("m", MEM, MEMORY);
         }
     }
-    for (int i = 0; i < 4; i++) {
-        *at++ = i == 0 ? '\t' : ' ';
-        at = hex(at, hashes[i] ^ hashes[i] >> 32, 8);
-    }
-    *at++ = '\n';
-    put(line, (u64)(at - line));
+    put_hashes(hashes);
 }
 
 static u64 number(const char *text) {

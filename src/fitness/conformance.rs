@@ -1,8 +1,9 @@
 //! The conformance test: what a processor answers, and how a simulator's answers compare.
 //!
-//! The test's program (`recipes/conformance/`) prints a line a case: its name, a tab, and four hashes, eight hexadecimal
-//! digits each, of the registers, the defined flags, the xmm registers and the memory that it left.
-//! `conformance/x86.answers` holds these lines as a real processor gave them.
+//! Two programs (`recipes/conformance/`) print a line a case: its name, a tab, and four hashes, eight hexadecimal digits
+//! each, of the registers, the defined flags, the xmm registers and the memory that it left. One tries single
+//! instructions, and a simulator can run it alone; the other tries what outlives switches and signals, which takes a kernel
+//! too. `conformance/x86-instructions.answers` and `x86-state.answers` hold these lines as a real processor gave them.
 
 use std::collections::BTreeMap;
 
@@ -73,13 +74,19 @@ pub struct BadAnswers {
 }
 
 /// Answers of a real processor, in the program's order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers(Vec<Answer>);
 
 impl Answers {
-    /// The answers that come with vsbuild.
-    pub fn shipped() -> Self {
-        let text = include_str!("../../conformance/x86.answers");
+    /// Those about single instructions.
+    pub fn of_instructions() -> Self {
+        let text = include_str!("../../conformance/x86-instructions.answers");
+        Self::parse(text).expect("a test reads the shipped answers")
+    }
+
+    /// Those about what outlives switches and signals.
+    pub fn of_state() -> Self {
+        let text = include_str!("../../conformance/x86-state.answers");
         Self::parse(text).expect("a test reads the shipped answers")
     }
 
@@ -94,6 +101,29 @@ impl Answers {
     #[must_use]
     pub fn only(&self, name: &str) -> Self {
         Self(self.0.iter().filter(|case| instruction(&case.name) == name).cloned().collect())
+    }
+
+    /// These, and then others.
+    #[must_use]
+    pub fn and(mut self, others: &Self) -> Self {
+        self.0.extend_from_slice(&others.0);
+        self
+    }
+
+    /// How the cases went of which a machine's console tells. A line that ends with a case's name was cut short by the end of
+    /// the machine, of which `why` tells.
+    pub fn seen_on(&self, console: &str, why: &str) -> BTreeMap<String, Seen> {
+        let told = |line: &str| {
+            let line = line.trim_end_matches('\r');
+            let case = |name: &str| self.0.iter().any(|answer| answer.name == name);
+            let seen = match (Answer::read(line), line.split_once('\t')) {
+                (Some(Answer { name, hashes }), _) => (name, Seen::Answered(hashes)),
+                (None, Some((name, words))) => (name.to_owned(), Seen::Crashed(words.to_owned())),
+                (None, None) => (line.to_owned(), Seen::Crashed(why.to_owned())),
+            };
+            case(&seen.0).then_some(seen)
+        };
+        console.split('\n').filter_map(told).collect()
     }
 
     /// Every case with its answer.
@@ -291,10 +321,24 @@ mod tests {
 
     #[test]
     fn the_shipped_answers_can_be_read() {
-        let answers = Answers::shipped();
+        let state = Answers::of_state();
+        assert_eq!(state.only("switch").cases().len() + state.only("signal").cases().len(), 18);
+        let answers = Answers::of_instructions().and(&state);
         assert!(answers.cases().len() > 10_000);
         let has = |name: &str| answers.cases().iter().any(|answer| answer.name == name);
         assert!(has("xchg r8,rax [49 90]") && has("xchg r8d,eax [41 90]"));
+    }
+
+    #[test]
+    fn a_console_tells_what_cases_came_to() {
+        let answers = Answers::parse(ANSWERS).unwrap();
+        let console = "kernel: up\r\nadd al,cl [00 c8]\t00000001 00000002 00000003 00000004\r\n\
+            xchg r8,rax [49 90]\tended by signal 0b\r\nnop [90]\t00000001 00000002 00000003 00000004\r\nhlt [f4]";
+        let seen = answers.seen_on(console, "the kernel panicked");
+        assert_eq!(seen.len(), 3);
+        assert_eq!(seen["add al,cl [00 c8]"], Seen::Answered([1, 2, 3, 4]));
+        assert_eq!(seen["xchg r8,rax [49 90]"], Seen::Crashed("ended by signal 0b".to_owned()));
+        assert_eq!(seen["hlt [f4]"], Seen::Crashed("the kernel panicked".to_owned()));
     }
 
     #[test]

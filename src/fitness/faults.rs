@@ -5,14 +5,26 @@ use serde::{Deserialize, Serialize};
 /// Everything that is known to be wrong in one version of gem5.
 ///
 /// The TOML form is described at the top of `conformance/gem5-24.0.0.1.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults {
     /// The version as gem5 prints it, such as `24.0.0.1`.
     pub version: String,
-    /// The faults, in the table's order.
-    #[serde(default, rename = "fault")]
+    /// The faults, in the order of their tables.
     pub faults: Vec<Fault>,
+}
+
+/// A table as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    version: String,
+    /// The version whose faults this one has too.
+    base: Option<String>,
+    /// But for these.
+    #[serde(default)]
+    mended: Vec<String>,
+    #[serde(default, rename = "fault")]
+    faults: Vec<Fault>,
 }
 
 /// Something that gem5 computes otherwise than a processor does.
@@ -31,7 +43,7 @@ pub struct Fault {
     pub harm: Harm,
     /// Cases of the conformance test that show it; `*` stands for any text, `?` for one character.
     pub cases: Vec<String>,
-    /// Instructions that have it: any of these.
+    /// Instructions that have it: any of these. None if it cannot be seen in a program.
     #[serde(rename = "match")]
     pub patterns: Vec<Pattern>,
 }
@@ -58,6 +70,8 @@ pub enum Harm {
     Flags,
     /// Only which NaN comes out.
     Nan,
+    /// Only what a program is told of its mistakes.
+    Exceptions,
 }
 
 /// What an instruction must look like; what is not said may be anything.
@@ -108,18 +122,51 @@ pub enum Count {
     Immediate,
 }
 
-/// The tables that come with vsbuild.
-const TABLES: &[&str] = &[include_str!("../../conformance/gem5-24.0.0.1.toml")];
+/// A table that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BadTable {
+    /// It is not such a table.
+    #[error(transparent)]
+    Form(#[from] toml::de::Error),
+    /// It begins with one that is not there.
+    #[error("there is no table for `{0}` to begin with")]
+    Base(String),
+    /// It says that something was mended that was not wrong.
+    #[error("`{0}` cannot be mended: the table before does not have it")]
+    Mended(String),
+}
+
+/// The tables that come with vsbuild, each after the one that it begins with.
+const TABLES: &[&str] = &[
+    include_str!("../../conformance/gem5-24.0.0.1.toml"),
+    include_str!("../../conformance/gem5-DEVELOP-FOR-25.0.toml"),
+];
 
 impl Faults {
-    /// Reads a table.
-    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+    /// Reads a table; `before` are those that it may begin with.
+    pub fn parse(text: &str, before: &[Self]) -> Result<Self, BadTable> {
+        let table: Table = toml::from_str(text)?;
+        let mut faults = match &table.base {
+            None => Vec::new(),
+            Some(base) => {
+                let of_base = before.iter().find(|table| table.version == *base);
+                of_base.ok_or_else(|| BadTable::Base(base.clone()))?.faults.clone()
+            }
+        };
+        for name in table.mended {
+            let at = faults.iter().position(|fault| fault.name == name);
+            faults.remove(at.ok_or(BadTable::Mended(name))?);
+        }
+        faults.extend(table.faults);
+        Ok(Self { version: table.version, faults })
     }
 
     /// The tables that come with vsbuild, oldest version first.
     pub fn shipped() -> Vec<Self> {
-        TABLES.iter().map(|text| Self::parse(text).expect("a test reads every table")).collect()
+        TABLES.iter().fold(Vec::new(), |mut tables, text| {
+            tables.push(Self::parse(text, &tables).expect("a test reads every table"));
+            tables
+        })
     }
 
     /// The shipped table for a version of gem5, if there is one.
@@ -190,9 +237,24 @@ mod tests {
         for table in Faults::shipped() {
             assert!(!table.faults.is_empty());
             for fault in &table.faults {
-                assert!(!fault.patterns.is_empty() && !fault.cases.is_empty(), "{}", fault.name);
+                let seen = !fault.patterns.is_empty() || fault.harm == Harm::Exceptions;
+                assert!(seen && !fault.cases.is_empty(), "{}", fault.name);
             }
         }
+    }
+
+    #[test]
+    fn a_table_begins_with_that_of_another_version() {
+        let old = Faults::of_version("24.0.0.1").unwrap();
+        let new = Faults::of_version("DEVELOP-FOR-25.0").unwrap();
+        assert!(new.of_case("packuswb xmm1,xmm2 [66 0f 67 ca]").is_none());
+        assert!(new.of_case("xchg r8,rax [49 90]").is_some());
+        assert!(new.of_case("packsswb xmm1,xmm2 [66 0f 63 ca]").is_some());
+        let parse = |text: &str| Faults::parse(text, std::slice::from_ref(&old)).unwrap_err();
+        let error = parse("version = \"26\"\nbase = \"25\"");
+        assert_eq!(error.to_string(), "there is no table for `25` to begin with");
+        let error = parse("version = \"26\"\nbase = \"24.0.0.1\"\nmended = [\"all\"]");
+        assert!(matches!(error, BadTable::Mended(name) if name == "all"));
     }
 
     #[test]
@@ -207,8 +269,11 @@ mod tests {
     #[test]
     fn a_version_without_a_table_goes_by_the_newest_that_is_older() {
         let nearest = |version| Faults::nearest(version).map(|table| table.version);
-        for version in ["24.0.0.1", "24.1.0.3", "DEVELOP-FOR-25.0", "25.1"] {
+        for version in ["24.0.0.1", "24.1.0.3", "DEVELOP-FOR-24.1"] {
             assert_eq!(nearest(version).as_deref(), Some("24.0.0.1"), "{version}");
+        }
+        for version in ["DEVELOP-FOR-25.0", "25.0", "25.1"] {
+            assert_eq!(nearest(version).as_deref(), Some("DEVELOP-FOR-25.0"), "{version}");
         }
         assert_eq!(nearest("23.1"), None);
         assert_eq!(nearest("unknown"), None);

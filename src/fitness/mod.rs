@@ -16,7 +16,7 @@ mod touched;
 pub mod trial;
 mod whose;
 
-pub use faults::{Count, Fault, Faults, Harm, Memory, Pattern, Wrong};
+pub use faults::{BadTable, Count, Fault, Faults, Harm, Memory, Pattern, Wrong};
 pub use lint::{Error, Finding, Level, Linted, Subject, lint};
 pub use scan::{Family, Found, Places, Scanner, is_variant};
 pub use touched::touched;

@@ -250,7 +250,7 @@ fn faults(subject: &Subject<'_>, scanned: &[(&Scanned, &Found)], owners: &Owners
         let level = match (fault.wrong, fault.harm) {
             (_, Harm::Crash) | (Wrong::Always, Harm::Values) => Level::Warning,
             (Wrong::Data, Harm::Values) if fault.name != "sar-narrow" => Level::Warning,
-            (_, Harm::Values | Harm::Flags | Harm::Nan) => Level::Note,
+            (_, Harm::Values | Harm::Flags | Harm::Nan | Harm::Exceptions) => Level::Note,
         };
         let when = match fault.wrong {
             Wrong::Always => "always",

@@ -80,6 +80,7 @@ fn known(fault: &Fault, places: Vec<FaultPlace>) -> KnownFault {
             Harm::Values => "values",
             Harm::Flags => "flags",
             Harm::Nan => "nan",
+            Harm::Exceptions => "exceptions",
         }
         .to_owned(),
         places,

@@ -38,9 +38,12 @@ pub(in crate::cli) struct Conformance {
     /// gem5's program. As the configuration says, if not given.
     #[arg(long, env = "VSBUILD_GEM5", value_name = "FILE")]
     pub(in crate::cli) gem5: Option<PathBuf>,
-    /// Only cases of this instruction, such as `xchg` or `lock add`.
+    /// Only cases of this instruction, such as `xchg` or `lock add`; or only those of a `switch`, or of a `signal`.
     #[arg(long, value_name = "INSTRUCTION")]
     pub(in crate::cli) only: Option<String>,
+    /// Boot no kernel: leave out what registers hold after switches and signals.
+    #[arg(long)]
+    pub(in crate::cli) no_boot: bool,
     /// List every wrong case, not only instructions.
     #[arg(long)]
     pub(in crate::cli) all: bool,

@@ -1,9 +1,15 @@
-//! `conformance`: which x86 instructions a gem5 computes otherwise than a processor.
+//! `conformance`: what a gem5 computes otherwise than a processor.
 
-use std::{io, path::Path, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, io, path::Path, process::ExitCode, time::Duration};
+
+use fs_err as fs;
 
 use serde::Serialize;
 
+use super::{
+    image,
+    on_gem5::{Effort, OnGem5, Teller},
+};
 use crate::{
     cli::{
         args::Conformance,
@@ -18,11 +24,18 @@ use crate::{
         conformance::{Answers, Case, Instruction, Part, Report, instruction},
         trial::{Trial, Tried},
     },
-    run::gem5::digest_of,
+    run::{
+        Verdict, Wanted,
+        gem5::{Machine, digest_of},
+    },
 };
 
-/// The recipe of the test's program.
+/// The recipe of the program that tries instructions.
 const PROGRAM: &str = "conformance-x86";
+/// The image whose first process tries what outlives switches and signals.
+const IMAGE: &str = "conformance";
+/// What it is booted on: every model of gem5 has the same decoder and the same microcode.
+const MACHINE: &str = "cores = 1\nmemory = \"512MiB\"\nsetup = \"atomic\"\n";
 
 /// What a program gets to know.
 #[derive(Debug, Serialize)]
@@ -45,17 +58,26 @@ struct Simulator<'a> {
 pub(in crate::cli) fn run(context: &Context, args: &Conformance) -> Result<ExitCode, Problem> {
     let gem5 = context.gem5(args.gem5.as_deref())?;
     let sha256 = digest_of(&gem5).map_err(|error| Problem::from_error(Failure::Input, &error))?;
-    let answers = Answers::shipped();
-    let asked = match &args.only {
+    let chosen = |answers: Answers| match &args.only {
         Some(only) => answers.only(only),
-        None => answers.clone(),
+        None => answers,
     };
-    if asked.cases().is_empty() {
+    let instructions = chosen(Answers::of_instructions());
+    let state = if args.no_boot { Answers::default() } else { chosen(Answers::of_state()) };
+    if instructions.cases().is_empty() && state.cases().is_empty() {
         let problem = format!("no case is about `{}`", args.only.as_deref().unwrap_or_default());
-        return Err(Problem::new(Failure::Input, problem)
-            .help("instructions are named as in `xchg`, `lock add` and `rep movs`"));
+        return Err(Problem::new(Failure::Input, problem).help(
+            "instructions are named as in `xchg`, `lock add` and `rep movs`; beside them there are `switch` and `signal`",
+        ));
     }
-    let tried = attempt(context, args, &gem5, &answers, asked.cases().len())?;
+    let mut tried = Tried::default();
+    if !instructions.cases().is_empty() {
+        tried = alone(context, args, &gem5, instructions.cases().len())?;
+    }
+    if !state.cases().is_empty() {
+        booted(context, &gem5, &state, &mut tried)?;
+    }
+    let asked = instructions.and(&state);
     let known = tried.version.as_deref().and_then(Faults::nearest);
     let mut report = Report::new(&asked, &tried.seen, known.as_ref());
     if args.only.is_some() {
@@ -76,12 +98,11 @@ pub(in crate::cli) fn run(context: &Context, args: &Conformance) -> Result<ExitC
     Ok(if fails { ExitCode::from(Failure::Mismatch as u8) } else { ExitCode::SUCCESS })
 }
 
-/// Makes the test's program and has gem5 run it.
-fn attempt(
+/// Makes the program that tries instructions, and has gem5 run it alone.
+fn alone(
     context: &Context,
     args: &Conformance,
     gem5: &Path,
-    answers: &Answers,
     wanted: usize,
 ) -> Result<Tried, Problem> {
     let failed = |error: io::Error| Problem::from_error(Failure::Other, &error);
@@ -107,10 +128,37 @@ fn attempt(
     let watch = |tried: &Tried| {
         context.note(&format!("  {} of {wanted}", tried.seen.len()));
     };
-    trial.run(answers, &is_wanted, &watch).map_err(|error| {
+    trial.run(&Answers::of_instructions(), &is_wanted, &watch).map_err(|error| {
         Problem::from_error(Failure::Other, &error)
             .help("gem5 must be a build for X86, 24.0 or newer; --gem5 names another program")
     })
+}
+
+/// Has gem5 boot the image whose first process tries what outlives switches and signals.
+fn booted(
+    context: &Context,
+    gem5: &Path,
+    state: &Answers,
+    tried: &mut Tried,
+) -> Result<(), Problem> {
+    let failed = |error: io::Error| Problem::from_error(Failure::Other, &error);
+    let made = image::make(context, IMAGE, None, false)?;
+    let dir = context.project()?.0.root.join("runs").join(IMAGE);
+    fs::create_dir_all(&dir).map_err(failed)?;
+    let machine = Machine::parse(MACHINE, &BTreeMap::new()).expect("a test reads this machine");
+    let on_gem5 = OnGem5::prepare(context, Some(gem5), machine)?;
+    context.note(&format!("it boots a kernel and tries {}", count(state.cases().len(), "case")));
+    let effort = Effort { timeout: None, retries: 0, rerun: false };
+    let teller = Teller::new(context, String::new());
+    let (run, _) = on_gem5.simulate(&made, None, &effort, &dir, &mut |sign| teller.tell(&sign))?;
+    fs::write(dir.join("console.log"), &run.console).map_err(failed)?;
+    let why = match run.outcome.verdict(&Wanted::Container { expect: None }) {
+        Verdict::Bad(why) => why,
+        Verdict::Good => String::new(),
+    };
+    tried.version.get_or_insert_with(|| on_gem5.version().to_owned());
+    tried.seen.extend(state.seen_on(&run.console, &why));
+    Ok(())
 }
 
 /// The table for a person.

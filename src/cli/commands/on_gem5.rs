@@ -10,7 +10,7 @@ use std::{
 
 use fs_err as fs;
 
-use super::{known_faults, run::Runner};
+use super::{image::Made, known_faults, run::Runner};
 use crate::{
     cli::{
         args::{self, Run},
@@ -46,11 +46,24 @@ pub(super) struct OnGem5 {
     _scratch: Scratch,
 }
 
+/// How hard a simulation is tried.
+pub(super) struct Effort {
+    /// How long each start of gem5 may take, in host time.
+    pub(super) timeout: Option<Duration>,
+    /// How often a stage is tried again.
+    pub(super) retries: u32,
+    /// Whether to measure although the result is known, and compare.
+    pub(super) rerun: bool,
+}
+
 impl OnGem5 {
-    /// Finds gem5, asks it what it is, and reads the machine.
-    pub(super) fn prepare(context: &Context, args: &Run) -> Result<Self, Problem> {
-        let machine = machine(args)?;
-        let program = context.gem5(args.gem5.gem5.as_deref())?;
+    /// Finds gem5, and asks it what it is.
+    pub(super) fn prepare(
+        context: &Context,
+        gem5: Option<&Path>,
+        machine: Machine,
+    ) -> Result<Self, Problem> {
+        let program = context.gem5(gem5)?;
         let store = context.store()?;
         let scratch = store.scratch().map_err(|error| explain(&error.into()))?;
         let dir = scratch.path().join("harness");
@@ -62,6 +75,11 @@ impl OnGem5 {
         Ok(Self { store, gem5, harness, machine, _scratch: scratch })
     }
 
+    /// What this gem5 calls its version.
+    pub(super) fn version(&self) -> &str {
+        &self.gem5.version
+    }
+
     /// One run, with its files in `dir`.
     pub(super) fn run(
         &self,
@@ -70,26 +88,24 @@ impl OnGem5 {
         dir: &Path,
     ) -> Result<Record, Problem> {
         let (args, made) = (runner.args, runner.made);
-        let files = files(made)?;
-        let course = Course {
-            store: &self.store,
-            gem5: &self.gem5,
-            harness: &self.harness,
-            files: &files,
-            machine: &self.machine,
-            call,
-            timeout: args.timeout.map(Duration::from_secs),
-            retries: args.gem5.retries,
-            rerun: args.gem5.rerun,
-            log: dir,
-        };
         for name in RESULTS {
             // Those of an earlier run would be taken for this one's.
             let _ = fs::remove_file(dir.join(name));
         }
-        let told = Mutex::new(Instant::now());
-        let run = gem5::run(&course, &mut |sign| show(runner, call, &told, &sign))
-            .map_err(|error| explain(&error))?;
+        let effort = Effort {
+            timeout: args.timeout.map(Duration::from_secs),
+            retries: args.gem5.retries,
+            rerun: args.gem5.rerun,
+        };
+        let whom = match call {
+            Some(call) if args.all => format!("{}: ", call.function),
+            _ => String::new(),
+        };
+        let teller = Teller::new(runner.context, whom);
+        let (run, files) = self.simulate(made, call, &effort, dir, &mut |sign| match sign {
+            Sign::Said(said) => runner.show(call, said),
+            sign => teller.tell(&sign),
+        })?;
         self.keep(&run, args, dir)?;
         self.deliver(&run, dir).map_err(|error| explain(&error))?;
         let verdict = run.outcome.verdict(&runner.wanted(call));
@@ -120,6 +136,32 @@ impl OnGem5 {
             verdict,
             outcome: run.outcome,
         })
+    }
+
+    /// Has gem5 simulate what the store does not have of a run, or all of it again.
+    pub(super) fn simulate(
+        &self,
+        made: &Made,
+        call: Option<&Call>,
+        effort: &Effort,
+        dir: &Path,
+        watch: &mut dyn FnMut(Sign<'_>),
+    ) -> Result<(gem5::Run, Files), Problem> {
+        let files = files(made)?;
+        let course = Course {
+            store: &self.store,
+            gem5: &self.gem5,
+            harness: &self.harness,
+            files: &files,
+            machine: &self.machine,
+            call,
+            timeout: effort.timeout,
+            retries: effort.retries,
+            rerun: effort.rerun,
+            log: dir,
+        };
+        let run = gem5::run(&course, watch).map_err(|error| explain(&error))?;
+        Ok((run, files))
     }
 
     /// Sets the root that keeps the run's checkpoints and result.
@@ -160,7 +202,7 @@ pub(super) fn presets() -> BTreeMap<String, String> {
 }
 
 /// The machine that the arguments name, changed as they say.
-fn machine(args: &Run) -> Result<Machine, Problem> {
+pub(super) fn machine(args: &Run) -> Result<Machine, Problem> {
     let presets = presets();
     let name = &args.gem5.machine;
     let text = match presets.get(name) {
@@ -194,7 +236,7 @@ fn machine(args: &Run) -> Result<Machine, Problem> {
     Ok(machine)
 }
 
-fn files(made: &super::image::Made) -> Result<Files, Problem> {
+fn files(made: &Made) -> Result<Files, Problem> {
     let find = |name: &str| {
         made.files
             .iter()
@@ -225,27 +267,37 @@ fn command() -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn show(runner: &Runner<'_>, call: Option<&Call>, told: &Mutex<Instant>, sign: &Sign<'_>) {
-    let context = runner.context;
-    let whom = match call {
-        Some(call) if runner.args.all => format!("{}: ", call.function),
-        _ => String::new(),
-    };
-    match sign {
-        Sign::Said(said) => runner.show(call, said),
-        Sign::Stage(stage, true) => {
-            context.note(&format!("{whom}stage {}: in the store already", stage.name()));
-        }
-        Sign::Stage(stage, false) => {
-            context.note(&format!("{whom}stage {}: gem5 simulates", stage.name()));
-        }
-        Sign::Note(text) => context.note(&format!("{whom}{text}")),
-        Sign::Event(event) => {
-            let mut told = told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let beat = event.event == "heartbeat";
-            if (beat && told.elapsed() >= TELL) || event.event == "work-ends" {
-                *told = Instant::now();
-                context.note(&format!("{whom}{}", progress(event)));
+/// Tells a person what a simulation is at.
+pub(super) struct Teller<'a> {
+    context: &'a Context,
+    /// Of which run, before every line.
+    whom: String,
+    /// When a sign of life was told last.
+    told: Mutex<Instant>,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(context: &'a Context, whom: String) -> Self {
+        Self { context, whom, told: Mutex::new(Instant::now()) }
+    }
+
+    /// What the guest says is the caller's to tell.
+    pub(super) fn tell(&self, sign: &Sign<'_>) {
+        let note = |text: &str| self.context.note(&format!("{}{text}", self.whom));
+        match sign {
+            Sign::Said(_) => {}
+            Sign::Stage(stage, true) => {
+                note(&format!("stage {}: in the store already", stage.name()));
+            }
+            Sign::Stage(stage, false) => note(&format!("stage {}: gem5 simulates", stage.name())),
+            Sign::Note(text) => note(text),
+            Sign::Event(event) => {
+                let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let beat = event.event == "heartbeat";
+                if (beat && told.elapsed() >= TELL) || event.event == "work-ends" {
+                    *told = Instant::now();
+                    note(&progress(event));
+                }
             }
         }
     }

@@ -12,7 +12,10 @@ use std::{
 use clap::ValueEnum;
 use fs_err as fs;
 
-use super::{image, on_gem5::OnGem5};
+use super::{
+    image,
+    on_gem5::{OnGem5, machine},
+};
 use crate::{
     cli::{
         args::{Run, Simulator},
@@ -43,7 +46,9 @@ pub(in crate::cli) fn run(context: &Context, args: &Run) -> Result<ExitCode, Pro
     let dir = args.out.clone().unwrap_or_else(|| project.root.join("runs").join(&args.name));
     let gem5 = match args.on {
         Simulator::Qemu => None,
-        Simulator::Gem5 => Some(OnGem5::prepare(context, args)?),
+        Simulator::Gem5 => {
+            Some(OnGem5::prepare(context, args.gem5.gem5.as_deref(), machine(args)?)?)
+        }
     };
     let runner = Runner { context, args, recipe, made: &made, gem5 };
     match calls.as_slice() {
