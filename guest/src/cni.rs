@@ -4,6 +4,7 @@
 //! the rest. Specification: CNI 1.0.0, sections 1 (the list), 2 (what a plugin is told) and 5 (results).
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 
 use crate::json::Json;
 
@@ -41,7 +42,7 @@ pub fn attach(
     list: &str,
     attachment: &Attachment,
     mut run: impl FnMut(&Call) -> Result<Vec<u8>, String>,
-) -> Result<String, String> {
+) -> Result<Ipv4Addr, String> {
     let list = Json::read(list).map_err(|problem| format!("{LIST}: {problem}"))?;
     let setting = |key: &str| {
         let value = list.get(key).filter(|value| value.text().is_some());
@@ -106,11 +107,11 @@ fn input(
 }
 
 /// The first IPv4 address of a result, without the length of its prefix.
-fn address(result: &str) -> Option<String> {
+fn address(result: &str) -> Option<Ipv4Addr> {
     let result = Json::read(result).ok()?;
     let addresses = result.get("ips")?.list().iter();
     let mut addresses = addresses.filter_map(|ip| ip.get("address")?.text()?.split('/').next());
-    addresses.find(|address| address.parse::<std::net::Ipv4Addr>().is_ok()).map(str::to_owned)
+    addresses.find_map(|address| address.parse().ok())
 }
 
 /// What a plugin that failed says on its standard output: code and message of its error object (section 5 of the
@@ -144,7 +145,7 @@ mod tests {
             calls.push((call.program.clone(), call.input.clone()));
             Ok(format!("{RESULT}\n").into_bytes())
         });
-        assert_eq!(address.as_deref(), Ok("10.88.0.2"));
+        assert_eq!(address, Ok(Ipv4Addr::new(10, 88, 0, 2)));
         let expected = [
             (
                 "/usr/lib/cni/bridge".to_owned(),

@@ -17,6 +17,7 @@ mod init;
 mod invoke;
 mod json;
 mod m5;
+mod netlink;
 mod protobuf;
 mod sys;
 

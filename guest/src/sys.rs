@@ -75,6 +75,43 @@ pub fn loopback_up() -> io::Result<()> {
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &request) })
 }
 
+/// Opens a socket to rtnetlink.
+pub fn route_socket() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+    // SAFETY: takes numbers, and makes a descriptor.
+    unsafe { descriptor(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE)) }
+}
+
+/// Sends a request, and waits for its answer; gives how long that is.
+pub fn exchange(socket: &OwnedFd, request: &[u8], answer: &mut [u8]) -> io::Result<usize> {
+    let socket = socket.as_raw_fd();
+    // SAFETY: a pointer and the length of what it points to.
+    let sent = unsafe { libc::send(socket, request.as_ptr().cast(), request.len(), 0) };
+    if sent < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a pointer and the length of what it points to.
+    let got = unsafe { libc::recv(socket, answer.as_mut_ptr().cast(), answer.len(), 0) };
+    usize::try_from(got).map_err(|_| io::Error::last_os_error())
+}
+
+/// The number of a network device in the calling thread's network namespace.
+pub fn interface_index(name: &str) -> io::Result<u32> {
+    let name = CString::new(name)?;
+    // SAFETY: a NUL-terminated string.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
+    }
+}
+
+/// Puts the calling thread into the network namespace of a process.
+pub fn enter_network_of(pid: i32) -> io::Result<()> {
+    let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
+    // SAFETY: takes a descriptor that is open, and a number.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) })
+}
+
 /// Mixes `seed` into the kernel's random numbers and counts all its bits as entropy. `random` is `/dev/random`.
 pub fn add_entropy(random: &File, seed: &[u8; 32]) -> io::Result<()> {
     /// `struct rand_pool_info` of linux/random.h with a buffer of 32 bytes.

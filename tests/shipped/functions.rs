@@ -83,6 +83,21 @@ fn one_function_is_called_and_its_latencies_are_told() {
 }
 
 #[test]
+fn a_network_that_cni_plugins_make_does_as_well() {
+    image("functions-cni");
+    let mut command = vsbuild();
+    command.args(["run", "functions-cni", "--on", "qemu", "--function", "aes-go", "--json"]);
+    command.args(["--warm", "1", "--invocations", "2", "--image-dir"]).arg(dir().join("out"));
+    command.arg("--out").arg(dir().join("cni-call"));
+    let record: serde_json::Value =
+        serde_json::from_str(&Ran::of(command.output().unwrap()).good()).unwrap();
+    assert_eq!(record["verdict"], "good", "{record}");
+    let said = record["outcome"]["said"].as_array().unwrap();
+    let network = said.iter().find(|said| said["stage"] == "function-network").unwrap();
+    assert_eq!(network["address"], "10.88.0.2");
+}
+
+#[test]
 fn a_function_that_is_not_there_is_named_with_those_that_are() {
     let stderr = run(&["run", "functions", "--function", "fibonaci-go"]).bad(2);
     assert!(stderr.contains("fibonacci-go"), "{stderr}");

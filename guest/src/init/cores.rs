@@ -1,7 +1,7 @@
 //! Which cores the function runs on, and which the rest of the system.
 //!
 //! With more than one core the function gets the last one for itself, by the `cpuset` controller of control groups: its
-//! container is in a group of runc's making, everything that init starts, and init itself, in a group of ours. Kernel threads
+//! container is in a group of crun's making, everything that init starts, and init itself, in a group of ours. Kernel threads
 //! stay where they are: those that could be moved have nothing to do.
 
 use std::fs;

@@ -2,14 +2,13 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::thread::sleep;
 use std::time::Duration;
 
 use super::cores::Cores;
 use super::daemon::last_lines;
-use super::network;
 use super::system::System;
 use super::Failure;
 use crate::cni::Attachment;
@@ -39,6 +38,8 @@ struct Running<'a> {
     name: &'a str,
     /// Its first process.
     pid: i32,
+    /// Where it is called.
+    address: SocketAddr,
 }
 
 /// Starts `functions` in order, calls the last one as `parameters` say, and stops them; gives the result of the run: 0 if
@@ -52,7 +53,7 @@ pub fn run(
     let mut running = Vec::new();
     let result = system
         .start_all(functions, cores, &mut running)
-        .and_then(|()| call(functions, parameters, system));
+        .and_then(|()| call(functions, &running, parameters, system));
     match result {
         Ok(code) => {
             while let Some(container) = running.pop() {
@@ -70,12 +71,16 @@ pub fn run(
 }
 
 /// Calls the function, which is the last one, if it can be called.
-fn call(functions: &[Function], parameters: &Parameters, system: &System) -> Result<u8, Failure> {
-    let called = functions.last().and_then(|function| Some((function, function.call.as_ref()?)));
-    let Some((function, call)) = called else { return Ok(0) };
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, function.port));
+fn call(
+    functions: &[Function],
+    running: &[Running],
+    parameters: &Parameters,
+    system: &System,
+) -> Result<u8, Failure> {
+    let (Some(function), Some(running)) = (functions.last(), running.last()) else { return Ok(0) };
+    let Some(call) = &function.call else { return Ok(0) };
     let (simulator, limit) = (system.simulator, system.limit);
-    let wrong = invoke(&function.name, address, call, parameters, simulator, limit);
+    let wrong = invoke(&function.name, running.address, call, parameters, simulator, limit);
     let wrong = wrong.map_err(Failure::Guest)?;
     Ok(u8::from(wrong > 0))
 }
@@ -91,25 +96,25 @@ impl System<'_> {
         fs::write(HOSTS, "127.0.0.1 localhost\n").map_err(Failure::doing(HOSTS))?;
         let Some((function, needed)) = functions.split_last() else { return Ok(()) };
         for container in needed {
-            let pid = self.create(container)?;
+            let (pid, address) = self.create(container)?;
             cores.pin_other(&container.name)?;
-            running.push(self.start(container, pid)?);
-            self.wait_until_ready(container, pid)?;
+            running.push(self.start(container, pid, address)?);
+            self.wait_until_ready(container, pid, address)?;
         }
 
         // Pinned before it runs, so that its runtime counts no cores that it won't have.
-        let pid = self.create(function)?;
+        let (pid, address) = self.create(function)?;
         cores.pin_function(&function.name)?;
-        running.push(self.start(function, pid)?);
+        running.push(self.start(function, pid, address)?);
         self.simulator.tell(CONTAINER_STARTED);
         let name = &function.name;
         tell(&Event::FunctionPinned { name, cores: &cores.function, rest: &cores.rest });
         self.simulator.tell(PINNED);
-        self.wait_until_ready(function, pid)
+        self.wait_until_ready(function, pid, address)
     }
 
-    /// Makes a container and its network; gives its process, which waits to be started.
-    fn create(&mut self, function: &Function) -> Result<i32, Failure> {
+    /// Makes a container and its network; gives its process, which waits to be started, and where it will be called.
+    fn create(&mut self, function: &Function) -> Result<(i32, SocketAddr), Failure> {
         let name = &*function.name;
         let spec = fs::read(&function.spec).map_err(Failure::doing(&function.spec))?;
         let rootfs = self.client.prepare_snapshot(name, &function.snapshot)?;
@@ -121,28 +126,37 @@ impl System<'_> {
         tell(&Event::FunctionStarting { name });
 
         let attachment = Attachment { container: name, pid, port: function.port };
-        let address = network::attach(&attachment, self.limit, self.processes)?;
+        let (address, called) = self.network.attach(&attachment, self.limit, self.processes)?;
         // Appended to: containers that run already have this very file bound into their own trees.
         OpenOptions::new()
             .append(true)
             .open(HOSTS)
             .and_then(|mut hosts| writeln!(hosts, "{address} {name}"))
             .map_err(Failure::doing(HOSTS))?;
-        tell(&Event::FunctionNetwork { name, address: &address });
-        Ok(pid)
+        tell(&Event::FunctionNetwork { name, address: &address.to_string() });
+        Ok((pid, SocketAddr::from((called, function.port))))
     }
 
-    fn start<'a>(&mut self, function: &'a Function, pid: i32) -> Result<Running<'a>, Failure> {
+    fn start<'a>(
+        &mut self,
+        function: &'a Function,
+        pid: i32,
+        address: SocketAddr,
+    ) -> Result<Running<'a>, Failure> {
         let name = &*function.name;
         self.client.start_task(name)?;
         tell(&Event::FunctionStarted { name, pid });
-        Ok(Running { name, pid })
+        Ok(Running { name, pid, address })
     }
 
-    /// Waits until the container accepts connections, through its published port. Nothing tells when that is so: it's tried.
-    fn wait_until_ready(&mut self, function: &Function, pid: i32) -> Result<(), Failure> {
+    /// Waits until the container accepts connections. Nothing tells when that is so: it's tried.
+    fn wait_until_ready(
+        &mut self,
+        function: &Function,
+        pid: i32,
+        address: SocketAddr,
+    ) -> Result<(), Failure> {
         let name = &*function.name;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, function.port));
         let deadline = sys::uptime() + self.limit;
         while TcpStream::connect_timeout(&address, self.limit).is_err() {
             self.daemon.check(self.processes)?;
@@ -165,10 +179,10 @@ impl System<'_> {
 
     /// Ends a container, and tells the last of what it wrote.
     ///
-    /// The signal is sent from here: by way of containerd, runc would be started for it. Nor is the container deleted:
+    /// The signal is sent from here: by way of containerd, crun would be started for it. Nor is the container deleted:
     /// all that is left of it is in memory, and the machine is about to go.
     fn stop(&mut self, container: &Running) -> Result<(), Failure> {
-        let &Running { name, pid } = container;
+        let &Running { name, pid, .. } = container;
         let end = sys::watch_process(pid).ok();
         let ended = |signal, limit| {
             sys::signal(pid, signal);

@@ -2,9 +2,10 @@
 //!
 //! A simulated second costs minutes, so every wait is for an event of the kernel, with a deadline; only a port that doesn't
 //! accept connections yet is tried again and again. Programs are started only where nothing else will do: what `ctr` and
-//! `runc` would be called for, init asks containerd or the kernel for itself.
+//! `crun` would be called for, init asks containerd or the kernel for itself.
 //! Whatever goes wrong, process 1 doesn't die (the kernel would panic): it tells the host and turns the machine off.
 
+mod bridge;
 mod container;
 mod cores;
 mod daemon;
@@ -27,11 +28,12 @@ use crate::console::{tell, Event};
 use crate::containerd::{self, Client};
 use crate::m5::Simulator;
 use daemon::Daemon;
+use network::Network;
 use processes::Processes;
 use system::System;
 use task::Task;
 
-/// What every Go program of the guest gets in its environment: containerd, the shim, runc, CNI plugins, and the container.
+/// What every Go program of the guest gets in its environment: containerd, the shim, CNI plugins, and the container.
 ///
 /// gem5 24 executes `xchg r8, rax` as a nop, which breaks the write barrier that Go's collector needs while it runs beside
 /// the program: containerd dies in its first collection. A collector that stops the world needs no barrier. It is set on
@@ -132,7 +134,8 @@ fn run() -> Result<u8, Failure> {
         let client = Client::connect(&config.namespace, config.timeout)?;
         let (daemon, processes) = (&daemon, &mut processes);
         let (simulator, limit) = (Simulator::find(), config.timeout);
-        let mut system = System { client, daemon, processes, simulator, limit };
+        let network = Network::of_guest()?;
+        let mut system = System { client, daemon, processes, network, simulator, limit };
         simulator.tell(BOOT_DONE);
         match &task.answered(&simulator)? {
             Task::Container(container) => container::run(container, &mut system),

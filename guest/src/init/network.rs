@@ -1,9 +1,12 @@
-//! The guest's own network, host name and loopback device, and that of containers, by CNI.
+//! The guest's own network, host name and loopback device, and that of containers.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::bridge;
 use super::processes::Processes;
 use super::Failure;
 use crate::cni::{self, Attachment, Call};
@@ -19,14 +22,54 @@ pub fn up(hostname: &str) -> Result<(), Failure> {
     sys::loopback_up().map_err(Failure::doing("bringing up the loopback device"))
 }
 
-/// Gives a container its network; gives its address. Each plugin may take as long as `limit`.
-pub fn attach(
-    attachment: &Attachment,
-    limit: Duration,
-    processes: &mut Processes,
-) -> Result<String, Failure> {
-    let list = fs::read_to_string(cni::LIST).map_err(Failure::doing(cni::LIST))?;
-    cni::attach(&list, attachment, |call| plugin(call, limit, processes)).map_err(Failure::Guest)
+/// The containers' network: who makes it, and what is there of it.
+pub struct Network {
+    maker: Maker,
+    /// How many containers are on it.
+    attached: u8,
+}
+
+/// Who makes networks.
+enum Maker {
+    /// This program.
+    Init,
+    /// The plugins of the image's list: its text.
+    Cni(String),
+}
+
+impl Network {
+    /// Of this guest: made by CNI plugins if there is a list of them.
+    pub fn of_guest() -> Result<Network, Failure> {
+        let maker = match fs::read_to_string(cni::LIST) {
+            Ok(list) => Maker::Cni(list),
+            Err(error) if error.kind() == ErrorKind::NotFound => Maker::Init,
+            Err(error) => return Err(Failure::doing(cni::LIST)(error)),
+        };
+        Ok(Network { maker, attached: 0 })
+    }
+
+    /// Gives a container its network; gives its own address, and the one at which it is called from the guest. What is waited
+    /// for may take as long as `limit`.
+    pub fn attach(
+        &mut self,
+        attachment: &Attachment,
+        limit: Duration,
+        processes: &mut Processes,
+    ) -> Result<(Ipv4Addr, Ipv4Addr), Failure> {
+        match &self.maker {
+            Maker::Init => {
+                let address =
+                    bridge::attach(self.attached, attachment.pid).map_err(Failure::Guest)?;
+                self.attached += 1;
+                Ok((address, address))
+            }
+            Maker::Cni(list) => {
+                let run = |call: &Call| plugin(call, limit, processes);
+                let address = cni::attach(list, attachment, run).map_err(Failure::Guest)?;
+                Ok((address, Ipv4Addr::LOCALHOST))
+            }
+        }
+    }
 }
 
 /// Runs a plugin to its end; gives what it wrote.
