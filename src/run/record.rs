@@ -25,6 +25,9 @@ pub struct Outcome {
     pub stuck: Option<String>,
     /// How long it took, in seconds of the host.
     pub host_seconds: f64,
+    /// Whether gem5 came to the end that was wanted, which is before the guest's last word.
+    #[serde(skip)]
+    pub complete: bool,
 }
 
 /// Whether a run was good.
@@ -62,7 +65,8 @@ impl Outcome {
         } else if self.timed_out {
             format!("it took too long; the last that was heard from the guest was `{reached}`")
         } else {
-            match self.last(Stage::Exit).and_then(|said| said.code) {
+            let code = self.last(Stage::Exit).and_then(|said| said.code);
+            match code.or(self.complete.then_some(0)) {
                 None => format!(
                     "the machine stopped without a last word; the guest reached `{reached}`"
                 ),

@@ -82,7 +82,7 @@ class CourseTest(unittest.TestCase):
             self.assertFalse(told.work_begins())
             self.assertFalse(told.work_ends())
         self.assertFalse(told.told(11))
-        self.assertTrue(told.exited())
+        self.assertTrue(told.told(34))
         self.assertEqual(
             noted.done,
             [
@@ -100,6 +100,7 @@ class CourseTest(unittest.TestCase):
                 "client-ended",
                 "SWITCH BACK",
                 "switched cpu=atomic",
+                "told",
                 "ended code=0",
             ],
         )
@@ -117,6 +118,12 @@ class CourseTest(unittest.TestCase):
             told, noted = course(measure=measure)
             told.told(33)
             self.assertEqual(noted.done, ["settled"])
+
+    def test_a_leg_that_measures_nothing_goes_on_to_the_guests_end(self) -> None:
+        told, noted = course(measure=None)
+        self.assertFalse(told.told(34))
+        self.assertTrue(told.exited())
+        self.assertEqual(noted.done, ["told", "ended code=0"])
 
     def test_a_guest_that_failed_tells_its_exit_code(self) -> None:
         told, noted = course()

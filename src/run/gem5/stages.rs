@@ -253,6 +253,7 @@ impl Run {
                 self.outcome.host_seconds += stage.host_seconds;
                 self.outcome.said.extend(said);
                 self.invocations = summary.invocations;
+                self.outcome.complete = stage.stage == StageName::Measure;
                 self.stages.push(stage);
                 self.result = Some(tree.clone());
                 Some(tree)
