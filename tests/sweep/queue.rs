@@ -187,21 +187,27 @@ fn what_nobody_waits_for_ends_all_the_same() {
 }
 
 #[test]
-fn what_slurm_ends_for_its_time_has_failed_and_is_run_again_by_the_same_command() {
+fn points_that_fail_say_why_and_are_run_again_by_the_same_command() {
     let bench = Bench::new();
     let Some(cluster) = Cluster::start(&bench) else { return };
     bench.tell("stuck", "points/019");
+    bench.tell("dies", "aes-go");
     // A minute is the shortest time that Slurm gives.
     let mut shell = cluster.submitter(&bench);
     let status = shell.env("VSBUILD_TEST_SWEEP_TIME", "1").status().unwrap();
     assert!(status.success(), "a point that failed is no failure of the executor");
-    assert_eq!(cluster.failed(&bench), ["Slurm says TIMEOUT"]);
+    let mut failed = cluster.failed(&bench);
+    assert_eq!(failed.pop().as_deref(), Some("Slurm says TIMEOUT"));
+    assert_eq!(failed.len(), 10, "{failed:?}");
+    let why = "the stand-in was told to die (it ended with code 1 and left no record, on node";
+    assert!(failed.iter().all(|failed| failed.starts_with(why)), "{failed:?}");
     let [done, ..] = counts(&survey(&bench.sweep(), &Default::default()));
-    assert_eq!(done, 19);
+    assert_eq!(done, 9);
 
     bench.tell("stuck", "none");
+    bench.tell("dies", "none");
     assert!(cluster.submitter(&bench).status().unwrap().success());
     assert_eq!(counts(&survey(&bench.sweep(), &Default::default())), [20, 0, 0, 0]);
     let started = bench.starts("started");
-    assert_eq!(started.iter().sum::<usize>(), 21, "only that one again: {started:?}");
+    assert_eq!(started.iter().sum::<usize>(), 31, "only those again: {started:?}");
 }

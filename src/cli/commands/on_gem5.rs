@@ -72,6 +72,9 @@ impl OnGem5 {
         let gem5 =
             Program::probe(&program, &harness, scratch.path()).map_err(|error| explain(&error))?;
         context.note(&format!("gem5 {} ({})", gem5.version, gem5.sha256.short()));
+        if machine.cpu == gem5::Cpu::Minor {
+            context.note("minor cores of gem5 are not known to run x86: those that were tried ended in gem5's decoder");
+        }
         Ok(Self { store, gem5, harness, machine, _scratch: scratch })
     }
 

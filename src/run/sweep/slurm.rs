@@ -294,8 +294,11 @@ point() {
     "$@" >"$dir/log.txt" 2>&1 </dev/null
     code=$?
     if [ ! -e "$dir/run.json" ]; then
+        how="it ended with code $code and left no record, on $SLURMD_NODENAME"
+        # The error itself is worth more than the code, if the program said it.
+        why=$(sed -n 's/^error: //p' "$dir/log.txt" | tail -n 1)
         {
-            echo "it ended with code $code and left no record, on $SLURMD_NODENAME"
+            echo "${why:+$why (}$how${why:+)}"
             echo
             tail -n 12 "$dir/log.txt"
         } >"$dir/error.txt"
