@@ -50,11 +50,10 @@ struct test {
     void (*run)(const struct test *);
     hold hold;
     const u8 *at, *after;
+    enum { PLAIN, TO_PROCESS, OWN_STACK, IN_A_SIGNAL, OTHER_REGISTERS } how;
     /* Of a fault: its signal, and what r8 must hold. */
     int signal, sets_r8;
     u64 r8;
-    /* What the other party of a switch is, and does. */
-    int is_process;
 };
 
 static struct share *share;
@@ -162,7 +161,7 @@ static void switches(const struct test *test) {
     struct state from, to;
     u64 seed = seed_of(test);
     one_core();
-    if (!test->is_process) {
+    if (test->how != TO_PROCESS) {
         spawn(THREAD, stacks[0] + STACK, other_party, (void *)test);
     } else if (system_call(FORK, 0, 0, 0) == 0) {
         system_call(PRCTL, DEATH_SIGNAL, SIGKILL, 0);
@@ -228,7 +227,7 @@ static void handler(int signal, void *info, struct context *context) {
         *(u32 *)(context->floats + 24) = (u32)wanted->mxcsr;
         *(u16 *)context->floats = (u16)wanted->control;
     }
-    if (current->signal == SIGUSR2 && signal == SIGUSR1)
+    if (current->how == IN_A_SIGNAL && signal == SIGUSR1)
         system_call(KILL, system_call(GETPID, 0, 0, 0), SIGUSR2, 0);
     clobber();
 }
@@ -260,19 +259,19 @@ static void faults(const struct test *test) {
     note(signals);
 }
 
-/* A signal from itself, on a stack of its own. */
+/* A signal from itself. */
 static void kills(const struct test *test) {
     const u64 stack[3] = {(u64)stacks[1], 0, STACK};
     struct state from, to, other;
     u64 seed = seed_of(test);
     handle(SIGUSR1);
     handle(SIGUSR2);
-    if (test->is_process) system_call(SIGALTSTACK, (long)stack, 0, 0);
+    if (test->how == OWN_STACK) system_call(SIGALTSTACK, (long)stack, 0, 0);
     for (int round = 0; round < ROUNDS; round++) {
         prepare(&seed, &from);
         prepare(&seed, &other);
         given = &from;
-        wanted = test->signal == SIGUSR1 ? &other : 0;
+        wanted = test->how == OTHER_REGISTERS ? &other : 0;
         test->hold(&from, &to);
         keep(&from, &to);
         note(frame_in - (u64)stacks[1] < STACK);
@@ -303,14 +302,14 @@ static void ticks(const struct test *test) {
      .signal = number, __VA_ARGS__}
 static const struct test tests[] = {
     {.name = "switch by-yield to a thread", .run = switches, .hold = hold_yield},
-    {.name = "switch by-yield to a process", .run = switches, .hold = hold_yield, .is_process = 1},
+    {.name = "switch by-yield to a process", .run = switches, .hold = hold_yield, .how = TO_PROCESS},
     {.name = "switch by-clock to a thread", .run = switches, .hold = hold_clock},
-    {.name = "switch by-clock to a process", .run = switches, .hold = hold_clock, .is_process = 1},
+    {.name = "switch by-clock to a process", .run = switches, .hold = hold_clock, .how = TO_PROCESS},
     {.name = "signal by-clock", .run = ticks, .hold = hold_clock},
     {.name = "signal by-kill", .run = kills, .hold = hold_kill},
-    {.name = "signal by-kill, on its own stack", .run = kills, .hold = hold_kill, .is_process = 1},
-    {.name = "signal by-kill, in a signal", .run = kills, .hold = hold_kill, .signal = SIGUSR2},
-    {.name = "signal by-kill, with other registers after it", .run = kills, .hold = hold_kill, .signal = SIGUSR1},
+    {.name = "signal by-kill, on its own stack", .run = kills, .hold = hold_kill, .how = OWN_STACK},
+    {.name = "signal by-kill, in a signal", .run = kills, .hold = hold_kill, .how = IN_A_SIGNAL},
+    {.name = "signal by-kill, with other registers after it", .run = kills, .hold = hold_kill, .how = OTHER_REGISTERS},
     FAULT("ud2", ud2, SIGILL),
     FAULT("int3", int3, SIGTRAP),
     FAULT("a division by zero", divide, SIGFPE, .sets_r8 = 1),

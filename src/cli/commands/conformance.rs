@@ -150,13 +150,21 @@ fn booted(
     context.note(&format!("it boots a kernel and tries {}", count(state.cases().len(), "case")));
     let effort = Effort { timeout: None, retries: 0, rerun: false };
     let teller = Teller::new(context, String::new());
-    let (run, _) = on_gem5.simulate(&made, None, &effort, &dir, &mut |sign| teller.tell(&sign))?;
+    tried.version.get_or_insert_with(|| on_gem5.version().to_owned());
+    let run = match on_gem5.simulate(&made, None, &effort, &dir, &mut |sign| teller.tell(&sign)) {
+        Ok((run, _)) => run,
+        Err(problem) => {
+            // What was found about instructions is worth telling all the same; these cases are told as not tried.
+            let text = format!("nothing is known of switches and signals:\n{problem}");
+            context.note(text.trim_end());
+            return Ok(());
+        }
+    };
     fs::write(dir.join("console.log"), &run.console).map_err(failed)?;
     let why = match run.outcome.verdict(&Wanted::Container { expect: None }) {
         Verdict::Bad(why) => why,
         Verdict::Good => String::new(),
     };
-    tried.version.get_or_insert_with(|| on_gem5.version().to_owned());
     tried.seen.extend(state.seen_on(&run.console, &why));
     Ok(())
 }
@@ -243,5 +251,15 @@ fn summary(context: &Context, report: &Report, version: Option<&str>, known: Opt
     }
     if !report.not_shown.is_empty() {
         context.note(&format!("known faults that did not show: {}", report.not_shown.join(", ")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_for_booting_can_be_read() {
+        assert_eq!(Machine::parse(MACHINE, &BTreeMap::new()).unwrap().cores, 1);
     }
 }
