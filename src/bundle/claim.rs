@@ -84,7 +84,11 @@ impl Claim {
     /// Gives it its name, in place of a file or an empty directory that has it. What is in it was flushed before; so after
     /// a power cut, too, what has the name is whole.
     pub(super) fn settle(mut self, target: &Path) -> Result<(), Error> {
-        fs::rename(&self.partial, target)?;
+        fs::rename(&self.partial, target).map_err(|error| match error.kind() {
+            // It was another's while this one waited or worked.
+            io::ErrorKind::DirectoryNotEmpty => Error::Exists(target.to_owned()),
+            _ => Error::Io(error),
+        })?;
         self.settled = true;
         let above = target.parent().filter(|above| !above.as_os_str().is_empty());
         File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
@@ -108,5 +112,22 @@ impl Drop for Claim {
             true => fs::remove_dir_all(&self.partial),
             false => fs::remove_file(&self.partial),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_another_has_made_meanwhile_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("made");
+        let claim = Claim::directory(&target).unwrap();
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("file"), "theirs").unwrap();
+        assert!(matches!(claim.settle(&target), Err(Error::Exists(path)) if path == target));
+        assert_eq!(fs::read_to_string(target.join("file")).unwrap(), "theirs");
+        assert!(!dir.path().join(".made.partial").exists());
     }
 }
