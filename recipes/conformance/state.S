@@ -97,7 +97,7 @@ store:
         ret
 
         begin clock             /* some ten microseconds of a simulated core, which change no flag */
-        mov $30000, %ecx
+        mov $10000, %ecx
 1:      lea -1(%rcx), %rcx
         jrcxz 2f
         jmp 1b

@@ -279,20 +279,23 @@ static void kills(const struct test *test) {
     note(signals);
 }
 
-/* A clock that interrupts the program somewhere in its loop. One that ticked on by itself could leave a slow machine no time. */
+/* A clock that interrupts the program somewhere in its loop. How long that takes to begin is the machine's secret, so that
+   another delay is tried until one fits. */
 static void ticks(const struct test *test) {
+    enum { MICROSECONDS = 3, SHORTEST = 5, LONGEST = 50000 };
     struct state from, to;
-    u64 seed = seed_of(test);
-    static const u64 soon[4] = {0, 0, 0, 20};
+    u64 seed = seed_of(test), delay[4] = {0, 0, 0, SHORTEST};
     handle(SIGALRM);
     for (int round = 0; round < ROUNDS; round++) {
         prepare(&seed, &from);
         from.registers[RCX] = 0;
         u64 before = interrupted;
-        do {
-            system_call(SETITIMER, 0, (long)soon, 0);
+        for (;;) {
+            system_call(SETITIMER, 0, (long)delay, 0);
             test->hold(&from, &to);
-        } while (interrupted == before && !differs(&from, &to));
+            if (interrupted != before || differs(&from, &to)) break;
+            delay[MICROSECONDS] = delay[MICROSECONDS] < LONGEST ? 2 * delay[MICROSECONDS] : SHORTEST;
+        }
         keep(&from, &to);
     }
 }
@@ -334,7 +337,7 @@ static int same(const char *a, const char *b) {
 
 static void run(const struct test *test) {
     enum { PROFILE = 2 };
-    static const u64 long_enough[4] = {0, 0, 1, 0};
+    static const u64 long_enough[4] = {0, 0, 5, 0};
     char line[32] = "\tended by signal ";
     u32 status = 0;
     put(test->name, length(test->name));
