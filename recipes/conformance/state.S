@@ -8,13 +8,10 @@
 #define NOWHERE 0x30000000
 #define ARENA 0x20000000
 
+#include "plain.inc"
+
         .macro enter
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_kept
         push %rsi
         mov %rsp, 32(%rdi)
         .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
@@ -53,13 +50,7 @@ after_\name:
         jmp store
         .endm
 
-        .text
-        .globl _start, clobber, spawn, restore
-_start:
-        mov %rsp, %rdi
-        and $-16, %rsp
-        call run_all
-
+        .globl clobber, spawn, restore
 store:
         push %rax
         mov 8(%rsp), %rax
@@ -88,12 +79,7 @@ store:
         ldmxcsr usual
         fninit
         pop %rsi
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+        pop_kept
         ret
 
         begin clock             /* some ten microseconds of a simulated core, which change no flag */

@@ -1,18 +1,17 @@
 #!/bin/sh
 # Builds the program that tries what outlives switches and signals, inside the sandbox.
 #
-#   SOURCE    directory of state.c, state.S and plain.h
+#   SOURCE    directory of state.c, state.S and what they include
 #   out       where to put the program `state`
 #
-# It has no library, and its arena is where state.S has it.
+# It has no library.
 set -eu
 
 : "${SOURCE:?}" "${out:?}"
 
-cp "$SOURCE/state.c" "$SOURCE/state.S" "$SOURCE/plain.h" .
-gcc -O2 -Wall -Wextra -Werror -ffreestanding -fno-builtin -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
-    -fcf-protection=none -mgeneral-regs-only -mno-red-zone -c state.c -o state-c.o
+. "$SOURCE/plain.sh"
+cp "$SOURCE/state.c" "$SOURCE/state.S" .
+compile -Wextra state.c -o state-c.o
 gcc -c state.S -o state-s.o
-gcc -static -nostdlib -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--section-start=.arena=0x20000000 state-c.o \
-    state-s.o -o state
+link state-c.o state-s.o -o state
 install -m 755 state "$out/state"

@@ -7,20 +7,11 @@
 #define TARGET 0x20002000
 #define SAVED 0x20002008
 
-        .globl _start, run_case, leave
-        .text
-_start:
-        mov %rsp, %rdi
-        and $-16, %rsp
-        call run_all
+#include "plain.inc"
 
+        .globl run_case, leave
 run_case:
-        push %rbx
-        push %rbp
-        push %r12
-        push %r13
-        push %r14
-        push %r15
+        push_kept
         mov %rsp, SAVED
         mov %rdi, TARGET
         .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
@@ -63,12 +54,7 @@ leave:
         .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
         movups %xmm\n, OUT + 128 + 16 * \n
         .endr
-        pop %r15
-        pop %r14
-        pop %r13
-        pop %r12
-        pop %rbp
-        pop %rbx
+        pop_kept
         ret
 
         .section .arena, "aw", @nobits
