@@ -35,6 +35,9 @@ const GATEWAY: u16 = 5;
 /// Length of the header of a message.
 const HEADER: usize = 16;
 
+/// The loopback device of every network namespace. Once it is up, the kernel gives it 127.0.0.1 by itself.
+pub const LOOPBACK: &str = "lo";
+
 /// A hardware address.
 pub type Mac = [u8; 6];
 

@@ -1,13 +1,13 @@
 //! The containers' network as init makes it itself: a bridge, and a cable from it into each container.
 //!
-//! CNI plugins would make the same: six programs in Go and some runs of `iptables` for each container, which is more than
+//! CNI plugins would make the same: four programs in Go and some runs of `iptables` for each container, which is more than
 //! everything else that starting one takes. No port is published; a container is called at its own address.
 
 use std::io;
 use std::net::Ipv4Addr;
 use std::thread;
 
-use crate::netlink::{Mac, Netlink};
+use crate::netlink::{Mac, Netlink, LOOPBACK};
 use crate::sys;
 
 /// The network: 10.88.0.0/24, the guest first, then containers in the order of their start.
@@ -45,7 +45,7 @@ pub fn attach(others: u8, pid: i32) -> Result<Ipv4Addr, String> {
 fn set_up_inside(pid: i32, address: Ipv4Addr) -> Result<(), String> {
     sys::enter_network_of(pid).map_err(while_doing("entering the container's network"))?;
     let inside = Netlink::open().map_err(while_doing("opening rtnetlink in it"))?;
-    inside.up("lo", None).map_err(while_doing("bringing up its loopback device"))?;
+    inside.up(LOOPBACK, None).map_err(while_doing("bringing up its loopback device"))?;
     inside.add_address(INSIDE, address, PREFIX).map_err(while_doing("its address"))?;
     inside.up(INSIDE, None).map_err(while_doing("bringing up its device"))?;
     inside.add_default_route(GUEST).map_err(while_doing("its route"))

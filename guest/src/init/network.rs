@@ -10,6 +10,7 @@ use super::bridge;
 use super::processes::Processes;
 use super::Failure;
 use crate::cni::{self, Attachment, Call};
+use crate::netlink::{Netlink, LOOPBACK};
 use crate::sys;
 
 /// What goes into a plugin, and what comes out. In files, so that no plugin can keep init waiting at a pipe.
@@ -19,7 +20,9 @@ const OUTPUT: &str = "/run/vsbuild/cni-output";
 /// Brings it up. containerd's CRI plugin listens on the loopback address and takes the daemon down if it's missing.
 pub fn up(hostname: &str) -> Result<(), Failure> {
     sys::set_hostname(hostname).map_err(Failure::doing("setting the host name"))?;
-    sys::loopback_up().map_err(Failure::doing("bringing up the loopback device"))
+    Netlink::open()
+        .and_then(|here| here.up(LOOPBACK, None))
+        .map_err(Failure::doing("bringing up the loopback device"))
 }
 
 /// The containers' network: who makes it, and what is there of it.
